@@ -1,0 +1,124 @@
+//! The image: the last thing heard of every signal.
+
+use serde::{Deserialize, Serialize};
+
+use super::reading::Reading;
+use super::signal::SignalId;
+use super::units::{DeciCelsius, MilliAmps, MilliVolts, Mono, Soc, Watts};
+
+/// What is known of one signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Slot {
+    /// Nothing was heard yet.
+    #[default]
+    Never,
+    /// A value, in the quantity's carried unit.
+    Value {
+        /// What was said.
+        value: i64,
+        /// When we asked.
+        asked_at: Mono,
+    },
+    /// The device answered that it does not know, or said something that cannot be.
+    Absent {
+        /// When we asked.
+        asked_at: Mono,
+    },
+}
+
+impl Slot {
+    /// When the newest word was asked for.
+    #[must_use]
+    pub fn asked_at(self) -> Option<Mono> {
+        match self {
+            Self::Never => None,
+            Self::Value { asked_at, .. } | Self::Absent { asked_at } => Some(asked_at),
+        }
+    }
+
+    /// The value and its moment, when the newest word was a value.
+    #[must_use]
+    pub fn reading(self) -> Option<Reading<i64>> {
+        match self {
+            Self::Value { value, asked_at } => Some(Reading { value, asked_at }),
+            Self::Never | Self::Absent { .. } => None,
+        }
+    }
+}
+
+/// The last thing heard of every signal, by place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    slots: Vec<Slot>,
+}
+
+impl Image {
+    /// An image of this many signals, nothing heard.
+    #[must_use]
+    pub fn new(signals: usize) -> Self {
+        Self { slots: vec![Slot::Never; signals] }
+    }
+
+    /// Takes a word in. What was asked earlier than the newest word, or at the same moment, says nothing
+    /// new and is ignored: a frozen device ages like a silent one.
+    pub fn hear(&mut self, id: SignalId, value: Option<i64>, asked_at: Mono) -> bool {
+        let Some(slot) = self.slots.get_mut(usize::from(id.0)) else { return false };
+        if slot.asked_at().is_some_and(|before| asked_at <= before) {
+            return false;
+        }
+        *slot = match value {
+            Some(value) => Slot::Value { value, asked_at },
+            None => Slot::Absent { asked_at },
+        };
+        true
+    }
+
+    /// What is known of a signal.
+    #[must_use]
+    pub fn slot(&self, id: SignalId) -> Slot {
+        self.slots.get(usize::from(id.0)).copied().unwrap_or_default()
+    }
+
+    /// The last value of a signal that the site may not have.
+    #[must_use]
+    pub fn reading(&self, id: Option<SignalId>) -> Option<Reading<i64>> {
+        self.slot(id?).reading()
+    }
+
+    /// As power.
+    #[must_use]
+    pub fn watts(&self, id: Option<SignalId>) -> Option<Reading<Watts>> {
+        self.reading(id).map(|r| Reading { value: Watts::saturated(r.value), asked_at: r.asked_at })
+    }
+
+    /// As voltage.
+    #[must_use]
+    pub fn volts(&self, id: Option<SignalId>) -> Option<Reading<MilliVolts>> {
+        self.reading(id).map(|r| Reading { value: MilliVolts::saturated(r.value), asked_at: r.asked_at })
+    }
+
+    /// As current.
+    #[must_use]
+    pub fn amps(&self, id: Option<SignalId>) -> Option<Reading<MilliAmps>> {
+        self.reading(id).map(|r| Reading { value: MilliAmps::saturated(r.value), asked_at: r.asked_at })
+    }
+
+    /// As temperature.
+    #[must_use]
+    pub fn celsius(&self, id: Option<SignalId>) -> Option<Reading<DeciCelsius>> {
+        self.reading(id).map(|r| Reading { value: DeciCelsius::saturated(r.value), asked_at: r.asked_at })
+    }
+
+    /// As state of charge; a value no battery can have is no value.
+    #[must_use]
+    pub fn soc(&self, id: Option<SignalId>) -> Option<Reading<Soc>> {
+        let reading = self.reading(id)?;
+        Soc::from_centi(reading.value).map(|value| Reading { value, asked_at: reading.asked_at })
+    }
+
+    /// As yes or no.
+    #[must_use]
+    pub fn flag(&self, id: Option<SignalId>) -> Option<Reading<bool>> {
+        self.reading(id).map(|r| Reading { value: r.value != 0, asked_at: r.asked_at })
+    }
+}

@@ -1,0 +1,21 @@
+//! The pure half: what the site should do now, given what it knows, and why.
+//!
+//! Nothing here reads a clock, opens a socket, takes a lock, holds a float or waits. Time is an argument,
+//! silence is information, and the same inputs give the same decisions bit for bit, wherever they run.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::float_arithmetic,
+    clippy::wildcard_enum_match_arm
+)]
+
+pub mod genset;
+pub mod image;
+pub mod policy;
+pub mod reading;
+pub mod reason;
+pub mod signal;
+pub mod site;
+pub mod units;
+pub mod wiring;

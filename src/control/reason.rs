@@ -1,0 +1,390 @@
+//! Why: the closed list of reasons, each with the numbers that made it true.
+//!
+//! One enum feeds log, counters, page, `explain` and the scenarios. A decision carries a fixed array of them,
+//! so that a year of seconds allocates nothing; the reader makes the text.
+
+use std::fmt;
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use super::reading::Stage;
+use super::units::{DeciCelsius, MilliAmps, MilliVolts, Soc, Span, Watts};
+
+/// Rungs of the ladder, most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Tier {
+    /// 0: ratings, authority, start-up.
+    Device,
+    /// 1: what the battery can stand.
+    Battery,
+    /// 2: what the connection can stand, island, generator.
+    Connection,
+    /// 3a: charging that is forced.
+    ForcedCharge,
+    /// 3b: reserve and floor.
+    Floor,
+    /// 4: an operator's order.
+    Operator,
+    /// 5: a scheduled window.
+    Schedule,
+    /// 6: an economic plan.
+    Plan,
+    /// 7: self-consumption toward the grid setpoint.
+    Default,
+    /// The regulator's own manners, below all wishes.
+    Regulator,
+}
+
+impl Tier {
+    /// The rungs, top first.
+    pub const ALL: [Self; 10] = [
+        Self::Device,
+        Self::Battery,
+        Self::Connection,
+        Self::ForcedCharge,
+        Self::Floor,
+        Self::Operator,
+        Self::Schedule,
+        Self::Plan,
+        Self::Default,
+        Self::Regulator,
+    ];
+
+    /// Its number and name as operators read it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Device => "0 device and authority",
+            Self::Battery => "1 battery protection",
+            Self::Connection => "2 connection protection",
+            Self::ForcedCharge => "3a forced charge",
+            Self::Floor => "3b reserve and floor",
+            Self::Operator => "4 operator order",
+            Self::Schedule => "5 schedule",
+            Self::Plan => "6 plan",
+            Self::Default => "7 self-consumption",
+            Self::Regulator => "regulator",
+        }
+    }
+}
+
+/// Inputs whose silence or nonsense is a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Source {
+    /// The grid meter.
+    Meter,
+    /// Inverter telemetry.
+    Inverter,
+    /// State of charge.
+    Soc,
+    /// The BMS's limits.
+    Bms,
+    /// A PV meter.
+    Pv,
+    /// Generator feedback.
+    Generator,
+}
+
+impl Source {
+    /// Its name in reasons and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meter => "meter",
+            Self::Inverter => "inverter",
+            Self::Soc => "soc",
+            Self::Bms => "bms",
+            Self::Pv => "pv",
+            Self::Generator => "generator",
+        }
+    }
+}
+
+/// Which end of a range stopped an order. In our sign the high end is discharge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum End {
+    /// Discharge.
+    High,
+    /// Charge.
+    Low,
+}
+
+/// One reason and its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// No grid: setpoint, schedule and floor of the grid do not apply.
+    Island,
+    /// The generator feeds the site: no export, no discharge into it.
+    GenActive,
+    /// The BMS allows this much charge current.
+    BmsCcl(MilliAmps),
+    /// The BMS allows this much discharge current.
+    BmsDcl(MilliAmps),
+    /// A BMS was heard once and is silent now.
+    BmsLost,
+    /// Voltage at or below its floor.
+    VoltFloor(MilliVolts),
+    /// Voltage at the BMS's charge limit.
+    VoltCeiling(MilliVolts),
+    /// Temperature outside the window.
+    TempDerate(DeciCelsius),
+    /// Import must not exceed this.
+    ImportLimit(Watts),
+    /// Export must not exceed this.
+    ExportLimit(Watts),
+    /// State of charge at or below the floor.
+    FloorHold {
+        /// What was measured, at worst.
+        soc: Soc,
+        /// The floor that applies.
+        floor: Soc,
+    },
+    /// Far below the floor: charging from the grid.
+    FloorRecharge {
+        /// What was measured.
+        soc: Soc,
+        /// Where it ends.
+        floor: Soc,
+    },
+    /// An operator raised the floor above the charge; no grid charge because of it.
+    FloorRaisedHold(Soc),
+    /// Discharge is back, limited until the charge has left the floor.
+    FloorEase(Watts),
+    /// The battery is kept full.
+    KeepCharged,
+    /// A window charges toward its target.
+    Sched {
+        /// Its place in the profile.
+        window: u8,
+        /// Where it wants to go.
+        target: Soc,
+    },
+    /// An economic plan's slot.
+    Plan {
+        /// Its place in the plan.
+        slot: u8,
+        /// Where it wants to go.
+        target: Soc,
+    },
+    /// A planned outage: charging ahead of it.
+    OutagePrepare(Soc),
+    /// Self-consumption toward the grid setpoint.
+    SelfConsumption(Watts),
+    /// An input is silent.
+    Stale(Source, Stage),
+    /// Orders wait for the first fresh samples of what they need.
+    Starting(Source),
+    /// The order changes only this fast.
+    Ramp(Watts),
+    /// A reversal between charge and discharge waits.
+    DirectionHold(Span),
+    /// The change is too small to order.
+    Deadband(Watts),
+    /// The operator's or the device's own limit.
+    Saturated(End, Watts),
+    /// The most this profile may order.
+    Authority(Watts),
+    /// The correction is damped because the meter swings.
+    OscDamp(u8),
+    /// The charge jumped faster than a battery can; waiting for it to be confirmed.
+    SocJump(Soc),
+    /// An operator wants it to run.
+    GeneratorManual,
+    /// State of charge at or below the start value.
+    GeneratorSoc(Soc),
+    /// Load at or above the start value.
+    GeneratorLoad(Watts),
+    /// Discharge current at or above the start value.
+    GeneratorCurrent(MilliAmps),
+    /// Voltage at or below the start value.
+    GeneratorVoltage(MilliVolts),
+    /// A condition's source is lost.
+    GeneratorLoss,
+    /// Minimum run not over; this much is left.
+    GeneratorFloor(Span),
+    /// Quiet hours.
+    GeneratorQuiet,
+    /// Out of attempts.
+    GeneratorLockout,
+    /// Ran longer than allowed.
+    GeneratorMaxRun,
+    /// The set is not in automatic mode.
+    GeneratorRemoteOff,
+}
+
+impl Reason {
+    /// The stable code, without arguments.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Island => "island",
+            Self::GenActive => "gen-active",
+            Self::BmsCcl(_) => "bms-ccl",
+            Self::BmsDcl(_) => "bms-dcl",
+            Self::BmsLost => "bms-lost",
+            Self::VoltFloor(_) => "volt-floor",
+            Self::VoltCeiling(_) => "volt-ceiling",
+            Self::TempDerate(_) => "temp-derate",
+            Self::ImportLimit(_) => "import-limit",
+            Self::ExportLimit(_) => "export-limit",
+            Self::FloorHold { .. } => "floor-hold",
+            Self::FloorRecharge { .. } => "floor-recharge",
+            Self::FloorRaisedHold(_) => "floor-raised-hold",
+            Self::FloorEase(_) => "floor-ease",
+            Self::KeepCharged => "keep-charged",
+            Self::Sched { .. } => "sched",
+            Self::Plan { .. } => "plan",
+            Self::OutagePrepare(_) => "outage-prepare",
+            Self::SelfConsumption(_) => "self",
+            Self::Stale(..) => "stale",
+            Self::Starting(_) => "starting",
+            Self::Ramp(_) => "ramp",
+            Self::DirectionHold(_) => "direction-hold",
+            Self::Deadband(_) => "deadband",
+            Self::Saturated(..) => "saturated",
+            Self::Authority(_) => "authority",
+            Self::OscDamp(_) => "osc-damp",
+            Self::SocJump(_) => "soc-jump",
+            Self::GeneratorManual => "generator-manual",
+            Self::GeneratorSoc(_) => "generator-soc",
+            Self::GeneratorLoad(_) => "generator-load",
+            Self::GeneratorCurrent(_) => "generator-current",
+            Self::GeneratorVoltage(_) => "generator-voltage",
+            Self::GeneratorLoss => "generator-loss",
+            Self::GeneratorFloor(_) => "generator-floor",
+            Self::GeneratorQuiet => "generator-quiet",
+            Self::GeneratorLockout => "generator-lockout",
+            Self::GeneratorMaxRun => "generator-max-run",
+            Self::GeneratorRemoteOff => "generator-remote-off",
+        }
+    }
+
+    /// What it means, with its numbers, for a person.
+    #[must_use]
+    pub fn words(self) -> String {
+        let seconds = |span: Span| span.whole_secs();
+        match self {
+            Self::Island => "no grid: the inverter carries the loads".to_owned(),
+            Self::GenActive => "the generator feeds the site: no export, no discharge into it".to_owned(),
+            Self::BmsCcl(limit) => format!("the BMS allows {limit} of charge"),
+            Self::BmsDcl(limit) => format!("the BMS allows {limit} of discharge"),
+            Self::BmsLost => "the BMS is silent: its limits count as 0".to_owned(),
+            Self::VoltFloor(at) => format!("battery at {at}, its floor or below"),
+            Self::VoltCeiling(at) => format!("battery at its charge voltage limit of {at}"),
+            Self::TempDerate(at) => format!("battery at {at}, outside its window"),
+            Self::ImportLimit(limit) => format!("import may not exceed {limit}"),
+            Self::ExportLimit(limit) => format!("export may not exceed {limit}"),
+            Self::FloorHold { soc, floor } => {
+                format!("state of charge {soc} against a floor of {floor}: no discharge")
+            }
+            Self::FloorRecharge { soc, floor } => {
+                format!("state of charge {soc} is far below the floor: charging to {floor}")
+            }
+            Self::FloorRaisedHold(floor) => {
+                format!("the floor was raised to {floor}, above the charge: held, not charged from the grid")
+            }
+            Self::FloorEase(limit) => format!("just above the floor: discharge at most {limit}"),
+            Self::KeepCharged => "the battery is kept charged".to_owned(),
+            Self::Sched { window, target } => format!("schedule window {window} charges to {target}"),
+            Self::Plan { slot, target } => format!("plan slot {slot} steers to {target}"),
+            Self::OutagePrepare(target) => format!("preparing for a planned outage: charging to {target}"),
+            Self::SelfConsumption(setpoint) => format!("self-consumption: the grid is steered to {setpoint}"),
+            Self::Stale(source, stage) => format!("{} is silent ({})", source.name(), stage.name()),
+            Self::Starting(source) => format!("waiting for the first three samples of the {}", source.name()),
+            Self::Ramp(limit) => format!("the order changes by at most {limit} per second"),
+            Self::DirectionHold(left) => {
+                format!("between charge and discharge: {} s until the reversal", seconds(left))
+            }
+            Self::Deadband(band) => format!("a change below {band} is not worth an order"),
+            Self::Saturated(End::High, limit) => format!("discharge limited to {limit}"),
+            Self::Saturated(End::Low, limit) => format!("charge limited to {}", limit.abs()),
+            Self::Authority(limit) => format!("this profile may order at most {limit}"),
+            Self::OscDamp(score) => format!("the meter swings (score {score}): corrections are damped"),
+            Self::SocJump(soc) => format!("the state of charge jumped to {soc}: waiting for confirmation"),
+            Self::GeneratorManual => "an operator wants it to run".to_owned(),
+            Self::GeneratorSoc(soc) => format!("state of charge {soc} reached the start value"),
+            Self::GeneratorLoad(load) => format!("load {load} reached the start value"),
+            Self::GeneratorCurrent(at) => {
+                format!("discharge current {at} reached the start value")
+            }
+            Self::GeneratorVoltage(at) => {
+                format!("battery voltage {at} reached the start value")
+            }
+            Self::GeneratorLoss => "the source of a condition is lost".to_owned(),
+            Self::GeneratorFloor(left) => format!("minimum run: {} s left", seconds(left)),
+            Self::GeneratorQuiet => "quiet hours".to_owned(),
+            Self::GeneratorLockout => "locked out after failed starts: acknowledge it".to_owned(),
+            Self::GeneratorMaxRun => "it ran longer than allowed".to_owned(),
+            Self::GeneratorRemoteOff => "the set is not in automatic mode".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    /// The code with its arguments: `stale(meter,held)`.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most reasons have no arguments in their code")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code();
+        match self {
+            Self::ImportLimit(_) | Self::ExportLimit(_) => write!(f, "{code}(total)"),
+            Self::Sched { window, target } => write!(f, "{code}({window},{target})"),
+            Self::Plan { slot, target } => write!(f, "{code}({slot},{target})"),
+            Self::Stale(source, stage) => write!(f, "{code}({},{})", source.name(), stage.name()),
+            Self::Starting(source) => write!(f, "{code}({})", source.name()),
+            Self::Saturated(End::High, _) => write!(f, "{code}(hi)"),
+            Self::Saturated(End::Low, _) => write!(f, "{code}(lo)"),
+            _ => f.write_str(code),
+        }
+    }
+}
+
+/// A reason and the rung it stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The rung.
+    pub tier: Tier,
+    /// The reason.
+    pub reason: Reason,
+}
+
+/// How many reasons one decision keeps; what comes after is dropped, least important last.
+pub const MAX_REASONS: usize = 16;
+
+/// The reasons of one decision: all that took part, and the one that bound it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reasons {
+    all: ArrayVec<Cause, MAX_REASONS>,
+    binding: u8,
+}
+
+impl Reasons {
+    /// Adds one; silently full after [`MAX_REASONS`].
+    pub fn push(&mut self, tier: Tier, reason: Reason) {
+        let _full = self.all.try_push(Cause { tier, reason });
+    }
+
+    /// Adds one and makes it the binding one.
+    pub fn bind(&mut self, tier: Tier, reason: Reason) {
+        self.push(tier, reason);
+        let last = self.all.len().saturating_sub(1);
+        self.binding = u8::try_from(last).unwrap_or(0);
+    }
+
+    /// The one reason that bound the decision.
+    #[must_use]
+    pub fn binding(&self) -> Option<Cause> {
+        self.all.get(usize::from(self.binding)).copied()
+    }
+
+    /// All that took part, in the order they were found.
+    pub fn iter(&self) -> impl Iterator<Item = Cause> + '_ {
+        self.all.iter().copied()
+    }
+
+    /// Whether a code is among them.
+    #[must_use]
+    pub fn has(&self, code: &str) -> bool {
+        self.all.iter().any(|cause| cause.reason.code() == code)
+    }
+}

@@ -1,0 +1,6 @@
+//! Device knowledge, pure: what a definition says, how words become values, which requests are due, and how an
+//! order becomes writes. Nothing here opens a socket or reads a clock.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
+
+pub mod exchange;
+pub mod mistake;

@@ -1,0 +1,5 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod control;
+pub mod device;
+pub mod modbus;

@@ -1,0 +1,3 @@
+//! The `wattkeeper` binary.
+
+fn main() {}
