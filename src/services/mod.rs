@@ -3,4 +3,19 @@
 //! Services see [`published`] values only, and answer; nothing here changes the site. A slow scrape, a stuck
 //! browser or a hostile client costs this thread's time and a bounded number of connections, never the control loop's.
 
+pub mod explain;
+mod format;
+mod http;
+mod metrics;
+mod page;
+mod process;
 pub mod published;
+pub mod table;
+mod view;
+
+#[cfg(test)]
+mod example;
+#[cfg(test)]
+mod tests;
+
+pub use http::{Handle, StartError, start};

@@ -1,0 +1,1 @@
+//! The faces as their readers meet them: over a real socket.
