@@ -92,7 +92,7 @@ pub(super) fn rungs(decision: &Decision) -> Vec<ExplainedRung> {
 /// One cut wish in a sentence.
 pub(super) fn overruled(cut: &Overruled) -> String {
     let (wanted, got) = (battery_words(f64::from(cut.wanted)), battery_words(f64::from(cut.got)));
-    format!("{} wanted {wanted} and got {got}, by {}", cut.tier, cut.by)
+    format!("rung {} wanted to {wanted}; rung {} left {got}", cut.tier, cut.by)
 }
 
 /// The whole ladder as text.

@@ -63,6 +63,9 @@ pub(super) fn grid_words(watts: f64) -> String {
 /// A range of battery power in words, discharge positive.
 pub(super) fn range_words(low: i32, high: i32) -> String {
     let (low, high) = (f64::from(low), f64::from(high));
+    if low == high && low != 0.0 {
+        return format!("exactly {}", battery_words(low));
+    }
     match (low < 0.0, high > 0.0) {
         (true, true) => format!("charge up to {}, discharge up to {}", power(low), power(high)),
         (true, false) if high < 0.0 => format!("charge {} to {}", power(high), power(low)),
@@ -144,6 +147,7 @@ mod tests {
             (-3000, -500, "charge 500 W to 3 000 W"),
             (0, 700, "no charge, discharge up to 700 W"),
             (100, 700, "discharge 100 W to 700 W"),
+            (-700, -700, "exactly charge 700 W"),
             (0, 0, "neither charge nor discharge"),
         ] {
             assert_eq!(plain(range_words(low, high)), words);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::services::explain::{self, ExplainedRung};
 use crate::services::format::{age, battery_words, escape, grid_words, moment, power, signed_power};
-use crate::services::published::{Control, Counted, Decision, Device, Published};
+use crate::services::published::{Control, Counted, Decision, Device, InverterOrder, Published};
 
 /// A name and its value in a list of facts. The value is HTML.
 pub(super) fn fact(html: &mut String, name: &str, value: &str) {
@@ -20,9 +20,9 @@ pub(super) fn order(html: &mut String, p: &Published) {
     let _ = write!(html, "<section class=six><h2>{title}</h2>");
     match &p.decision {
         Some(decision) => ordered(html, p, decision),
-        None => {
-            html.push_str("<p class=order>None yet</p><p>Waiting for the first answers of the devices.</p>")
-        }
+        None => html.push_str(
+            "<p class=order>None yet</p><p class=muted>Waiting for the first answers of the devices.</p>",
+        ),
     }
     html.push_str("</section>");
 }
@@ -55,15 +55,7 @@ fn ordered(html: &mut String, p: &Published, decision: &Decision) {
         fact(html, "Trim", &signed_power(f64::from(decision.trim)));
     }
     for inverter in &decision.inverters {
-        let phases = [inverter.l1, inverter.l2, inverter.l3];
-        let sum: f64 = phases.iter().map(|watts| f64::from(*watts)).sum();
-        let each = if phases.iter().filter(|watts| **watts != 0).count() > 1 {
-            let each: Vec<String> = phases.iter().map(|watts| signed_power(f64::from(*watts))).collect();
-            format!("<br><small>{}</small>", each.join(" / "))
-        } else {
-            String::new()
-        };
-        fact(html, &format!("To {}", escape(&inverter.name)), &format!("{}{each}", signed_power(sum)));
+        ordered_inverter(html, inverter);
     }
     html.push_str("</dl><ul class=also>");
     for reason in decision.reasons.iter().filter(|reason| !reason.binding) {
@@ -76,9 +68,25 @@ fn ordered(html: &mut String, p: &Published, decision: &Decision) {
         if p.signals.is_empty() {
             break;
         }
-        let _ = write!(html, "<li class=warn>{}: {}</li>", escape(&input.input), escape(&input.stage));
+        let _ = write!(
+            html,
+            "<li class=warn>the input {} is {}</li>",
+            escape(&input.input),
+            escape(&input.stage)
+        );
     }
     html.push_str("</ul>");
+}
+
+fn ordered_inverter(html: &mut String, inverter: &InverterOrder) {
+    let phases = [inverter.l1, inverter.l2, inverter.l3].map(f64::from);
+    let [l1, l2, l3] = phases.map(|watts| format!("{watts:+.0}").replace('-', "\u{2212}"));
+    let _ = write!(
+        html,
+        "<div class=wide><dt>To {}</dt><dd>{} <small>{l1} / {l2} / {l3}</small></dd></div>",
+        escape(&inverter.name),
+        signed_power(phases.iter().sum())
+    );
 }
 
 /// The ladder as a range of battery power per rung.
@@ -91,7 +99,7 @@ pub(super) fn ladder(html: &mut String, p: &Published) {
         let binding = decision.binding().map(|reason| reason.tier.clone());
         let _ = write!(
             html,
-            "<div class=ladder><p class=ends><span>\u{2190} charge {}</span><span>discharge {} \u{2192}</span></p>",
+            "<div class=ladder><p class=ends><span>\u{2190} charge {}</span><span>\u{275a} the order</span><span>discharge {} \u{2192}</span></p>",
             power(scale),
             power(scale)
         );

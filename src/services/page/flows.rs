@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::services::format::power;
+use crate::services::format::{escape, power};
 use crate::services::published::Published;
 
 /// Below this a flow counts as none.
@@ -19,6 +19,8 @@ struct Node {
     label: i32,
     /// From its rim to the hub.
     wire: &'static str,
+    /// Where on the wire an arrow stands, and its angle toward the hub in degrees.
+    arrow: (i32, i32, i32),
     /// Watts, positive toward the hub; none when unknown.
     watts: Option<f64>,
     /// What stands below the watts.
@@ -75,6 +77,7 @@ fn nodes(p: &Published) -> Vec<Node> {
             at: (200, 76),
             label: 17,
             wire: "M200 124V191",
+            arrow: (200, 158, 90),
             watts,
             word: word.to_owned(),
             ring: None,
@@ -91,6 +94,7 @@ fn nodes(p: &Published) -> Vec<Node> {
         at: (336, 200),
         label: 269,
         wire: "M288 200H209",
+        arrow: (248, 200, 180),
         watts: load.map(|watts| -watts),
         word: load.map_or("", |_| "using").to_owned(),
         ring: None,
@@ -106,6 +110,7 @@ fn nodes(p: &Published) -> Vec<Node> {
             at: (286, 338),
             label: 407,
             wire: "M286 290V252Q286 212 209 203",
+            arrow: (286, 266, -90),
             watts,
             word: generator.state.to_string(),
             ring: None,
@@ -131,6 +136,7 @@ fn grid(p: &Published) -> Node {
         at: (64, 200),
         label: 269,
         wire: "M112 200H191",
+        arrow: (152, 200, 0),
         watts,
         word: word.to_owned(),
         ring: None,
@@ -146,11 +152,10 @@ fn battery(p: &Published, beside_generator: bool) -> Node {
         Some(_) => "rest",
         None => "",
     };
-    let charge = soc.map_or_else(|| "SoC unknown".to_owned(), |soc| format!("{soc:.0} % {direction}"));
-    let (at, wire) = if beside_generator {
-        ((114, 338), "M114 290V252Q114 212 191 203")
+    let (at, wire, arrow) = if beside_generator {
+        ((114, 338), "M114 290V252Q114 212 191 203", (114, 266, -90))
     } else {
-        ((200, 338), "M200 290V209")
+        ((200, 338), "M200 290V209", (200, 250, -90))
     };
     let floor = p.decision.as_ref().and_then(|decision| decision.floor);
     Node {
@@ -160,21 +165,24 @@ fn battery(p: &Published, beside_generator: bool) -> Node {
         at,
         label: 407,
         wire,
+        arrow,
         watts,
-        word: charge,
+        word: direction.to_owned(),
         ring: soc.map(|soc| (soc, floor)),
     }
 }
 
 fn flow(html: &mut String, node: &Node) {
     let Some(watts) = node.watts.filter(|watts| watts.abs() >= IDLE) else { return };
-    let direction = if watts > 0.0 { "in" } else { "out" };
+    let (x, y, angle) = node.arrow;
+    let (direction, angle) = if watts > 0.0 { ("in", angle) } else { ("out", angle + 180) };
     // From 100 W to 10 kW the stroke grows evenly with each decade.
     let width = (watts.abs().log10() * 1.7).clamp(3.0, 8.0);
     let _ = write!(
         html,
-        "<path class='flow {direction} {}' stroke-width='{width:.1}' d='{}'/>",
-        node.class, node.wire
+        "<path class='flow {direction} {}' stroke-width='{width:.1}' d='{}'/>\
+         <path class='arrow {}' transform='translate({x} {y}) rotate({angle})' d='M-7-9L9 0L-7 9z'/>",
+        node.class, node.wire, node.class
     );
 }
 
@@ -208,13 +216,14 @@ fn draw(html: &mut String, node: &Node) {
         html,
         "<path class=icon transform='translate({x} {}) scale(1.050)' d='{}'/>\
          <text class=value x={x} y={}>{value}</text><text class=word x={x} y={}>{}</text>\
-         <text class=name x={x} y={}>{}</text></g>",
+         <text class=name x={x} y={}>{}{}</text></g>",
         y - 20,
         node.icon,
         y + 13,
         y + 29,
-        crate::services::format::escape(&node.word),
+        escape(&node.word),
         node.label,
-        node.name
+        node.name,
+        node.ring.map(|(soc, _)| format!(" {soc:.0} %")).unwrap_or_default()
     );
 }

@@ -43,10 +43,12 @@ pub(super) fn live(now: &Now) -> String {
     flows::card(&mut html, p);
     cards::order(&mut html, p);
     cards::ladder(&mut html, p);
+    html.push_str("<div class='stack five'>");
     site::battery(&mut html, p);
+    site::energy(&mut html, p);
+    html.push_str("</div>");
     site::generator(&mut html, p);
     site::history(&mut html, p);
-    site::energy(&mut html, p);
     cards::devices(&mut html, p);
     cards::events(&mut html, p);
     html.push_str("</main>");

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use super::cards::fact;
-use crate::services::format::{escape, kilowatt_hours, lasting, power};
+use crate::services::format::{age, escape, kilowatt_hours, lasting, power, signed_power};
 use crate::services::published::{Generator, Point, Published, Quality, Signal};
 
 /// The battery's charge, electrical values and the limits of its BMS.
 pub(super) fn battery(html: &mut String, p: &Published) {
-    html.push_str("<section class='five battery'><h2>Battery</h2>");
-    let soc = p.total("battery.soc").map_or_else(|| "unknown".to_owned(), |soc| format!("{soc:.1} %"));
+    html.push_str("<section class=battery><h2>Battery</h2>");
+    let soc =
+        p.signals.iter().find(|signal| signal.quantity == "battery.soc").map_or_else(String::new, reading);
     let _ = write!(html, "<p class=big>{soc} <small>state of charge</small></p><dl class=facts>");
     for (name, quantity) in [
         ("Voltage", "battery.voltage"),
@@ -35,7 +36,7 @@ fn reading(signal: &Signal) -> String {
     let number = format!("{value:.places$}\u{202f}{}", escape(&signal.unit)).replace('-', "\u{2212}");
     match signal.quality {
         Quality::Held => {
-            let old = signal.age_ms.map(crate::services::format::age).unwrap_or_default();
+            let old = signal.age_ms.map(age).unwrap_or_default();
             format!("<span class=warn>{number} <small>{old} old</small></span>")
         }
         Quality::Good | Quality::Unknown => number,
@@ -97,7 +98,7 @@ pub(super) fn energy(html: &mut String, p: &Published) {
     if rows.iter().all(|(_, joules)| joules.is_none()) {
         return;
     }
-    html.push_str("<section class=three><h2>Energy so far</h2><dl class=facts>");
+    html.push_str("<section><h2>Energy so far</h2><dl class=facts>");
     for (name, joules) in rows {
         if let Some(joules) = joules {
             fact(html, name, &kilowatt_hours(joules));
@@ -115,7 +116,7 @@ pub(super) fn history(html: &mut String, p: &Published) {
     if p.history.len() < 2 {
         return;
     }
-    let wide = if p.generator.is_some() { "five" } else { "nine" };
+    let wide = if p.generator.is_some() { "eight" } else { "twelve" };
     let curves: [(&str, &str, fn(&Point) -> Option<f32>); 4] = [
         ("pv", "solar", |point| point.pv),
         ("load", "loads", |point| point.load),
@@ -128,7 +129,7 @@ pub(super) fn history(html: &mut String, p: &Published) {
     let y = |watts: f64| HEIGHT - 2.0 - (watts - bottom) / (top - bottom) * (HEIGHT - 4.0);
     let _ = write!(
         html,
-        "<section class={wide}><h2>The last minutes</h2><svg class=curves viewBox='0 0 {WIDTH} {HEIGHT}' \
+        "<section class='last {wide}'><h2>The last minutes</h2><svg class=curves viewBox='0 0 {WIDTH} {HEIGHT}' \
          preserveAspectRatio=none role=img aria-label='Power of the last minutes, at most {}'>\
          <line x1=0 x2={WIDTH} y1='{:.1}' y2='{:.1}'/>",
         power(top),
@@ -145,16 +146,19 @@ pub(super) fn history(html: &mut String, p: &Published) {
             html.push_str("'/>");
         }
     }
-    let _ = write!(html, "</svg><ul class=key>");
+    for piece in pieces(&p.history, |point| point.soc) {
+        html.push_str("<polyline class=soc points='");
+        for (at, percent) in piece {
+            let _ = write!(html, "{:.1},{:.1} ", at as f64 * step, HEIGHT - percent / 100.0 * HEIGHT);
+        }
+        html.push_str("'/>");
+    }
+    html.push_str("</svg><ul class=key>");
     for (class, name, _) in curves {
         let _ = write!(html, "<li class={class}>{name}</li>");
     }
-    let _ = write!(
-        html,
-        "<li>{} to {}</li></ul></section>",
-        crate::services::format::signed_power(bottom),
-        power(top)
-    );
+    html.push_str("<li class=soc>charge, 0 to 100 %</li>");
+    let _ = write!(html, "<li class=scale>{} to {}</li></ul></section>", signed_power(bottom), power(top));
 }
 
 /// The runs of known values, with their places.
