@@ -14,6 +14,8 @@ pub mod table;
 mod view;
 
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod example;
 #[cfg(test)]
 mod tests;

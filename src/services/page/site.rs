@@ -111,13 +111,16 @@ pub(super) fn energy(html: &mut String, p: &Published) {
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 100.0;
 
+/// Class, name and value of one curve.
+type Curve = (&'static str, &'static str, fn(&Point) -> Option<f32>);
+
 /// The last minutes as curves. A gap is information, so it is never bridged.
 pub(super) fn history(html: &mut String, p: &Published) {
     if p.history.len() < 2 {
         return;
     }
     let wide = if p.generator.is_some() { "eight" } else { "twelve" };
-    let curves: [(&str, &str, fn(&Point) -> Option<f32>); 4] = [
+    let curves: [Curve; 4] = [
         ("pv", "solar", |point| point.pv),
         ("load", "loads", |point| point.load),
         ("grid", "grid", |point| point.grid),
