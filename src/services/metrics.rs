@@ -222,6 +222,14 @@ fn points<'a>(p: &'a Published, quantity: &str) -> BTreeMap<&'a str, Vec<&'a Sig
     points
 }
 
+/// The signals of the site's one measuring point: its own, else those of the first device that has them.
+fn point<'a>(p: &'a Published, quantity: &str) -> Vec<&'a Signal> {
+    let of = |signal: &&Signal| signal.quantity == quantity;
+    let mut owners = p.signals.iter().filter(of).map(|signal| &signal.device);
+    let owner = if owners.clone().any(Option::is_none) { Some(&None) } else { owners.next() };
+    p.signals.iter().filter(of).filter(|signal| Some(&signal.device) == owner).collect()
+}
+
 fn good(signal: &Signal) -> Option<f64> {
     (signal.quality == Quality::Good).then_some(signal.value).flatten()
 }
@@ -236,15 +244,14 @@ fn single(p: &Published, quantity: &str) -> Option<f64> {
 fn signals(p: &Published, sheet: &mut Sheet) {
     // One measuring point with conductors: complete, or absent, so that sum() is right.
     for (id, quantity) in [(Id::GridPower, "grid.power"), (Id::LoadPower, "load.power")] {
-        let site: Vec<&Signal> =
-            p.signals.iter().filter(|s| s.quantity == quantity && s.device.is_none()).collect();
+        let site = point(p, quantity);
         for (phase, watts) in complete(&site).unwrap_or_default() {
             sheet.put(id, &[phase], watts);
         }
     }
     // A sum makes no sense here, so each conductor stands for itself.
     for (id, quantity) in [(Id::GridVoltage, "grid.voltage"), (Id::GridCurrent, "grid.current")] {
-        for s in p.signals.iter().filter(|s| s.quantity == quantity && s.device.is_none()) {
+        for s in point(p, quantity) {
             let phase = if s.phase.is_empty() { "all" } else { &s.phase };
             sheet.put_some(id, &[phase], good(s));
         }

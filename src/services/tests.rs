@@ -340,6 +340,39 @@ fn the_sum_over_phases_is_the_sites_power_or_nothing() {
 }
 
 #[test]
+fn a_meter_that_is_only_known_by_its_device_is_the_sites_grid() {
+    let mut published = Published::example();
+    published.signals.retain(|signal| signal.quantity != "grid.power");
+    for device in ["meter", "spare"] {
+        published.signals.push(super::published::Signal {
+            quantity: "grid.power".into(),
+            device: Some(device.to_owned()),
+            value: Some(250.0),
+            quality: Quality::Good,
+            ..Default::default()
+        });
+    }
+    let metrics = serve(published).get("/metrics").body;
+    assert_eq!(series(&metrics, "ess_grid_power_watts{phase=\"all\"}"), Some(250.0));
+    assert_eq!(metrics.matches("\ness_grid_power_watts{").count(), 1);
+}
+
+#[test]
+fn the_picture_shows_no_number_for_what_is_not_known() {
+    let mut published = Published::example();
+    let picture = |published: &Published| {
+        let page = serve(published.clone()).get("/live").body;
+        let (_, label) = page.split_once("aria-label='").unwrap();
+        label.split_once('\'').unwrap().0.to_owned()
+    };
+    assert!(picture(&published).contains("Generator 0\u{202f}W stopped"));
+    published.signals.iter_mut().for_each(|signal| signal.quality = Quality::Unknown);
+    for name in ["Solar", "Grid", "Loads", "Battery", "Generator"] {
+        assert!(picture(&published).contains(&format!("{name} unknown")), "{name}");
+    }
+}
+
+#[test]
 fn the_metrics_text_is_well_formed_and_in_the_table() {
     let metrics = serve(Published::example()).get("/metrics").body;
     assert_well_formed(&metrics);

@@ -102,7 +102,9 @@ fn nodes(p: &Published) -> Vec<Node> {
     let generator = p.generator.as_ref();
     nodes.push(battery(p, generator.is_some()));
     if let Some(generator) = generator {
-        let watts = p.total("generator.power").or_else(|| (!generator.command).then_some(0.0));
+        // An engine known to stand still gives nothing, also where nobody measures its output.
+        let still = p.total("generator.running") == Some(0.0);
+        let watts = p.total("generator.power").or(still.then_some(0.0));
         nodes.push(Node {
             name: "Generator",
             class: "generator",
@@ -120,8 +122,8 @@ fn nodes(p: &Published) -> Vec<Node> {
 }
 
 fn grid(p: &Published) -> Node {
-    let watts = p.total("grid.power");
     let absent = p.total("grid.present") == Some(0.0);
+    let watts = p.total("grid.power").or(absent.then_some(0.0));
     let (class, word) = match watts {
         _ if absent => ("grid", "no grid"),
         Some(w) if w > IDLE => ("grid", "import"),

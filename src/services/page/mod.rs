@@ -63,8 +63,9 @@ fn header(html: &mut String, now: &Now) {
         (Control::On, Mode::Manual) => ("warn", "operator order"),
         (Control::On, Mode::Auto | Mode::Observe) => ("good", "in control"),
     };
+    let silent = i64::try_from(now.silent.as_millis()).unwrap_or(i64::MAX);
     let fresh = match (now.fresh(), p.decision_age_ms()) {
-        (Ok(_), Some(old)) => format!("<b class=good>decided {} ago</b>", age(old)),
+        (Ok(_), Some(old)) => format!("<b class=good>decided {} ago</b>", age(old.saturating_add(silent))),
         (_, Some(_)) => "<b class=bad>not fresh</b>".to_owned(),
         (_, None) => "<b class=warn>no decision yet</b>".to_owned(),
     };
