@@ -1,0 +1,6 @@
+//! All integration tests, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod bench_site;
+mod loops;
+mod tidy;
