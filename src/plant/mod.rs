@@ -4,6 +4,7 @@
 //! site bit for bit. Floats are allowed in this room, because truth has no fixed point; what leaves it goes
 //! through the words of a device definition.
 
+pub mod fake;
 pub mod physics;
 
 pub use physics::{Measured, Named, Plant, SetError};
