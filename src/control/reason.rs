@@ -314,7 +314,9 @@ impl Reason {
             Self::GeneratorLoss => "the source of a condition is lost".to_owned(),
             Self::GeneratorFloor(left) => format!("minimum run: {} s left", seconds(left)),
             Self::GeneratorQuiet => "quiet hours".to_owned(),
-            Self::GeneratorLockout => "locked out after failed starts, lost runs or a shutdown fault: acknowledge it".to_owned(),
+            Self::GeneratorLockout => {
+                "locked out after failed starts, lost runs or a shutdown fault: acknowledge it".to_owned()
+            }
             Self::GeneratorMaxRun => "it ran longer than allowed".to_owned(),
             Self::GeneratorRemoteOff => "the set is not in automatic mode".to_owned(),
         }
