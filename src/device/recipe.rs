@@ -43,7 +43,7 @@ pub fn used(write: &Write, phases: u8) -> impl Iterator<Item = &Field> {
 /// How many registers (or coils) are written with this many phases.
 #[must_use]
 pub fn len(write: &Write, phases: u8) -> u16 {
-    used(write, phases).fold(0, |sum, field| sum.saturating_add(field.kind.len()))
+    used(write, phases).fold(0, |sum, field| sum.saturating_add(field.kind.width()))
 }
 
 fn field_words(field: &Field, values: &Values, context: Context) -> Option<Vec<u16>> {

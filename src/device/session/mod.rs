@@ -7,6 +7,7 @@
 
 mod polls;
 mod units;
+mod wire;
 mod writes;
 
 #[cfg(test)]
@@ -16,7 +17,8 @@ use std::sync::Arc;
 
 use self::polls::Polls;
 use self::units::{PROBE, UnitState};
-use self::writes::{Doing, Surroundings, Wire, Writes};
+use self::wire::{Surroundings, Wire};
+use self::writes::{Doing, Writes};
 use crate::control::signal::Quantity;
 use crate::control::units::{Mono, Span, Watts};
 use crate::device::definition::{Area, Definition, Limits, Place};
