@@ -136,3 +136,120 @@ fn bridged(readable: &[Readable], spot: &Spot, end: u32) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fmt::Write as _;
+
+    /// A definition of one-, two- and four-register points at these gaps from each other.
+    fn definition(layout: &[(u16, u8, u8)], most: u16, holes: bool) -> Definition {
+        let mut text = format!(
+            "schema = 1\nmaker = \"m\"\nmodel = \"m\"\nsource = \"s\"\n[limits]\nmax-registers = {most}\n"
+        );
+        let names: Vec<String> = crate::control::signal::Quantity::ALL
+            .iter()
+            .filter(|quantity| quantity.unit() == crate::control::signal::Unit::Watt)
+            .flat_map(|quantity| ["", ".l1", ".l2", ".l3"].map(|phase| format!("{}{phase}", quantity.name())))
+            .collect();
+        let mut at = 0;
+        for ((gap, kind, pace), name) in layout.iter().zip(&names) {
+            if holes && *gap > 0 {
+                let last = at + gap - 1;
+                writeln!(text, "[[readable]]\nat = \"holding:{at}\"\nto = {last}\nsource = \"s\"").unwrap();
+            }
+            at += gap;
+            let (kind, raw) = [("i16", "0"), ("i32", "0, 0"), ("i64", "0, 0, 0, 0")][usize::from(*kind)];
+            let pace = ["fast", "normal"][usize::from(*pace)];
+            writeln!(
+                text,
+                "[[point]]\nsignal = \"{name}\"\nat = \"holding:{at}\"\nas = \"{kind}\"\npace = \"{pace}\"\nsource = \"s\"\n\
+                 words = {{ raw = [{raw}], value = 0, origin = \"constructed\" }}"
+            )
+            .unwrap();
+            at += u16::try_from(raw.split(',').count()).unwrap();
+        }
+        Definition::parse(&text, "test").unwrap()
+    }
+
+    /// The fewest reads that bring the first `left` spots, by trying every last read.
+    fn fewest(spots: &[Spot], most: u16, holes: bool) -> usize {
+        let mut best = vec![0_usize; spots.len() + 1];
+        for end in 1..=spots.len() {
+            best[end] = usize::MAX;
+            for start in (0..end).rev() {
+                let joined =
+                    start + 1 == end || holes || spots[start].end() == u32::from(spots[start + 1].start);
+                let length = spots[end - 1].end() - u32::from(spots[start].start);
+                if !joined || length > u32::from(most) {
+                    break;
+                }
+                best[end] = best[end].min(best[start] + 1);
+            }
+        }
+        best[spots.len()]
+    }
+
+    fn layouts() -> impl Strategy<Value = Vec<(u16, u8, u8)>> {
+        proptest::collection::vec((0..3_u16, 0..3_u8, 0..2_u8), 1..24)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))] // each case writes and loads a definition
+
+        #[test]
+        fn each_value_comes_exactly_once_and_whole_and_no_read_is_too_long(layout in layouts(), most in 4..40_u16, holes: bool) {
+            let definition = definition(&layout, most, holes);
+            let spots = Spot::fixed(&definition);
+            let all: Vec<usize> = (0..spots.len()).collect();
+            let blocks = plan(&definition, &spots, &all);
+            let mut brought: Vec<usize> = blocks.iter().flat_map(|block| block.spots.clone()).collect();
+            brought.sort_unstable();
+            prop_assert_eq!(brought, all);
+            for block in &blocks {
+                prop_assert!(block.len <= most);
+                for at in &block.spots {
+                    prop_assert!(block.holds(&spots[*at]));
+                    prop_assert!(block.pace <= spots[*at].pace, "never slower than wanted");
+                }
+                let known = |at: u32| spots.iter().any(|spot| (u32::from(spot.start)..spot.end()).contains(&at));
+                prop_assert!(holes || (u32::from(block.start)..block.end()).all(known), "no unknown register is touched");
+            }
+        }
+
+        #[test]
+        fn no_plan_of_one_pace_has_fewer_reads(layout in layouts(), most in 4..40_u16, holes: bool) {
+            let layout: Vec<_> = layout.into_iter().map(|(gap, kind, _)| (gap, kind, 0)).collect();
+            let definition = definition(&layout, most, holes);
+            let spots = Spot::fixed(&definition);
+            let all: Vec<usize> = (0..spots.len()).collect();
+            prop_assert_eq!(plan(&definition, &spots, &all).len(), fewest(&spots, most, holes));
+        }
+
+        #[test]
+        fn splitting_finds_every_bad_point_and_keeps_the_others(layout in layouts(), bad in proptest::collection::btree_set(0..24_usize, 0..4)) {
+            let definition = definition(&layout, 125, true);
+            let spots = Spot::fixed(&definition);
+            let all: Vec<usize> = (0..spots.len()).collect();
+            let mut open = plan(&definition, &spots, &all);
+            let (mut good, mut absent) = (Vec::new(), Vec::new());
+            while let Some(block) = open.pop() {
+                if !block.spots.iter().any(|at| bad.contains(at)) {
+                    good.extend(block.spots);
+                    continue;
+                }
+                match block.split(&spots, &definition.limits) {
+                    parts if parts.is_empty() => absent.extend(block.spots),
+                    parts => open.extend(parts),
+                }
+            }
+            good.extend(&absent);
+            good.sort_unstable();
+            absent.sort_unstable();
+            prop_assert_eq!(good, all);
+            prop_assert_eq!(absent, bad.into_iter().filter(|at| *at < spots.len()).collect::<Vec<_>>());
+        }
+    }
+}

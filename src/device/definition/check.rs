@@ -37,9 +37,9 @@ fn doubles(definition: &Definition, report: &mut Report) {
 fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
     let Place::Fixed(area, first) = &point.place else { return };
     let key = point.name();
-    let (start, len) = extent(point, *first);
     let steps = point.stride.saturating_mul(u16::from(point.channels).saturating_sub(1));
-    let end = u32::from(start).saturating_add(u32::from(len)).saturating_add(u32::from(steps));
+    let end =
+        u32::from(*first).saturating_add(u32::from(point.codec.width())).saturating_add(u32::from(steps));
     if end > 65_536 {
         report.on_line(
             point.line,
@@ -47,7 +47,9 @@ fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
             "reaches beyond address 65535",
             "correct the address, count or stride",
         );
+        return;
     }
+    let (start, len) = extent(point, *first);
     let most = if area.is_bits() { definition.limits.max_bits } else { definition.limits.max_registers };
     if len > most {
         let cause = format!("takes {len} registers in one read, the device answers at most {most}");
