@@ -6,7 +6,7 @@ use crate::device::decimal::Ratio;
 use crate::device::definition::{Field, Variable, Write};
 use crate::device::order::Values;
 use crate::device::quirk::{self, Quirk};
-use crate::device::words::{Kind, Raw, encode};
+use crate::device::words::{Kind, Raw, decode, encode};
 
 /// What the words depend on beside the order.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub fn used(write: &Write, phases: u8) -> impl Iterator<Item = &Field> {
 /// How many registers (or coils) are written with this many phases.
 #[must_use]
 pub fn len(write: &Write, phases: u8) -> u16 {
-    used(write, phases).fold(0, |sum, field| sum.saturating_add(field.kind.len()))
+    used(write, phases).fold(0, |sum, field| sum.saturating_add(field.kind.width()))
 }
 
 fn field_words(field: &Field, values: &Values, context: Context) -> Option<Vec<u16>> {
@@ -82,4 +82,110 @@ fn percent(field: &Field, values: &Values, context: Context) -> Option<Vec<u16>>
     let step = Ratio::power_of_ten(if field.factor.is_some() { context.exponent? } else { 0 })?;
     let raw = share.times(Ratio::whole(100))?.times(step.inverse()?)?.floor()?;
     encode(field.kind, field.order, Raw::Int(i128::from(raw)))
+}
+
+/// What a device that takes this write understands by these words: the inverse of [`words`], for simulated devices.
+/// Fields that are left out at the end stay as in `before`. `None` when the words are no such write, or a code that
+/// the control does not know.
+#[must_use]
+pub fn understood(write: &Write, written: &[u16], before: Values, context: Context) -> Option<Values> {
+    let mut values = before;
+    let mut rest = written;
+    for field in &write.fields {
+        if rest.is_empty() {
+            break;
+        }
+        let (own, after) = rest.split_at_checked(usize::from(field.kind.width()))?;
+        rest = after;
+        let raw = match decode(field.kind, field.order, own)? {
+            Raw::Int(raw) => Ratio::whole(i64::try_from(raw).ok()?),
+            Raw::Float(raw) => Ratio::from_f32(raw)?,
+        };
+        let value = if field.map.is_empty() {
+            raw.times(field.scale)?.rounded()?
+        } else {
+            let code = raw.rounded()?;
+            field.map.iter().find(|(_, known)| *known == code).map(|(value, _)| *value)?
+        };
+        let watts = Watts::saturated(value);
+        match field.value {
+            Variable::Constant(_) => {}
+            Variable::Power(at) => *values.power.get_mut(at)? = watts,
+            Variable::PowerTotal => values.power = [watts, Watts::ZERO, Watts::ZERO],
+            Variable::Setpoint => values.setpoint = watts,
+            Variable::Limit => values.limit = Some(watts),
+            Variable::LimitPercent => {
+                let step = Ratio::power_of_ten(if field.factor.is_some() { context.exponent? } else { 0 })?;
+                let share = raw.times(step)?.times(Ratio::whole(100).inverse()?)?;
+                values.limit = Some(Watts::saturated(
+                    share.times(Ratio::whole(i64::from(context.rating?.0)))?.rounded()?,
+                ));
+            }
+            Variable::Run => values.run = value != 0,
+        }
+    }
+    rest.is_empty().then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::definition::Definition;
+    use crate::device::library::shipped;
+    use crate::device::order::ControlKind;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    fn context(quirks: &[Quirk]) -> Context<'_> {
+        Context { quirks, phases: 3, exponent: Some(-2), rating: Some(Watts(6_000)) }
+    }
+
+    fn command(name: &str, kind: ControlKind) -> Write {
+        Definition::parse(shipped(name).unwrap(), name).unwrap().control(kind).unwrap().command[0].clone()
+    }
+
+    #[test]
+    fn a_limit_is_rounded_down_and_never_above_the_rating() {
+        let write = command("pv/sunspec", ControlKind::PvLimit);
+        let raw = |watts: i32| {
+            let values = Values { limit: Some(Watts(watts)), ..Values::default() };
+            words(&write, &values, context(&[])).unwrap()[0]
+        };
+        assert_eq!(
+            [raw(6_000), raw(9_000), raw(3_000), raw(1), raw(0), raw(-5)],
+            [10_000, 10_000, 5_000, 1, 0, 0]
+        );
+    }
+
+    /// The commands of shipped definitions, loaded once.
+    static COMMANDS: LazyLock<Vec<Write>> = LazyLock::new(|| {
+        [
+            ("inverters/victron-gx", ControlKind::InverterPower),
+            ("inverters/victron-gx", ControlKind::GridSetpoint),
+            ("gensets/dse-gencomm", ControlKind::GeneratorRun),
+            ("io/waveshare-relay", ControlKind::Relay),
+            ("pv/sunspec", ControlKind::PvLimit),
+        ]
+        .map(|(name, kind)| command(name, kind))
+        .into()
+    });
+
+    proptest! {
+        #[test]
+        fn a_device_understands_the_order_that_was_given(power: [i32; 3], run: bool, limit in 0..6_000) {
+            let values = Values {
+                power: power.map(|watts| Watts(watts.max(-i32::MAX))),
+                setpoint: Watts(power[0].max(-i32::MAX)),
+                limit: Some(Watts(limit)),
+                run,
+            };
+            for write in COMMANDS.iter() {
+                let sent = words(write, &values, context(&[])).unwrap();
+                let heard = understood(write, &sent, values, context(&[])).unwrap();
+                let close = heard.limit.unwrap().0.abs_diff(limit) <= 1;
+                prop_assert!(close, "{:?}", heard.limit);
+                prop_assert_eq!(Values { limit: values.limit, ..heard }, values);
+            }
+        }
+    }
 }

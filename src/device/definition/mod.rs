@@ -8,6 +8,8 @@ mod controls;
 mod load;
 mod points;
 mod section;
+#[cfg(test)]
+mod tests;
 
 use crate::control::signal::{Phase, Quantity};
 use crate::control::units::{Span, Watts};

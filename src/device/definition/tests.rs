@@ -1,0 +1,133 @@
+//! What the loader says to people who write definitions.
+
+use super::*;
+
+const HEAD: &str = "schema = 1\nmaker = \"m\"\nmodel = \"m\"\nsource = \"s\"\n";
+
+fn point(signal: &str, at: &str, more: &str) -> String {
+    let words = "words = { raw = [0], value = 0, origin = \"constructed\" }";
+    format!("[[point]]\nsignal = \"{signal}\"\nat = \"{at}\"\nsource = \"s\"\n{more}\n{words}\n")
+}
+
+/// The mistakes of a definition as `line: cause | way out`.
+fn mistakes(text: &str) -> Vec<String> {
+    let found = Definition::parse(text, "test.toml").err().unwrap_or_default();
+    assert!(found.iter().all(|mistake| mistake.file == "test.toml" && !mistake.way_out.is_empty()));
+    found.iter().map(|m| format!("{}: {} | {}", m.line, m.cause, m.way_out)).collect()
+}
+
+#[track_caller]
+fn says(text: &str, line: usize, part: &str) {
+    let found = mistakes(text);
+    let expected = |mistake: &String| mistake.starts_with(&format!("{line}: ")) && mistake.contains(part);
+    assert!(found.iter().any(expected), "{found:#?}");
+}
+
+#[test]
+fn a_good_definition_has_no_mistakes() {
+    assert_eq!(mistakes(&format!("{HEAD}{}", point("grid.power", "holding:1", "as = \"i16\""))), [""; 0]);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_its_line() {
+    let text = format!(
+        "{HEAD}{}{}{}",
+        point("grid.powr", "holding:1", "as = \"i16\""),
+        point("grid.power.l1", "holding:70000", "as = \"i16\""),
+        point("grid.power.l2", "holding:3", "as = \"i17\"\nscal = 2"),
+    );
+    says(&text, 6, "did you mean `grid.power`");
+    says(&text, 13, "address 70000 does not exist");
+    says(&text, 21, "`i17` is not known here");
+    says(&text, 22, "did you mean `scale`");
+    assert_eq!(mistakes(&text).len(), 4, "{:#?}", mistakes(&text));
+}
+
+#[test]
+fn words_that_do_not_decode_to_their_value_are_a_mistake() {
+    let text = format!(
+        "{HEAD}[[point]]\nsignal = \"grid.power\"\nat = \"holding:1\"\nas = \"i32\"\nscale = 0.1\nsource = \"s\"\n\
+         words = {{ raw = [0, 100], value = 100, origin = \"constructed\" }}\n"
+    );
+    says(&text, 11, "decode to 10");
+}
+
+#[test]
+fn two_points_on_one_register_or_across_each_other_are_a_mistake() {
+    let i16s = |second: &str| {
+        format!(
+            "{HEAD}{}{}",
+            point("grid.power.l1", "holding:5", "as = \"i16\""),
+            point("grid.power.l2", second, "as = \"i16\"")
+        )
+    };
+    says(&i16s("holding:5"), 11, "has the register of `grid.power.l1` on line 5");
+    assert!(mistakes(&i16s("input:5")).is_empty(), "another function code is another register");
+    let across = format!(
+        "{HEAD}{}[[point]]\nsignal = \"grid.power.l2\"\nat = \"holding:4\"\nas = \"i32\"\nsource = \"s\"\n\
+         words = {{ raw = [0, 0], value = 0, origin = \"constructed\" }}\n",
+        point("grid.power.l1", "holding:5", "as = \"i16\"")
+    );
+    says(&across, 11, "overlaps `grid.power.l1`");
+    let twice = format!(
+        "{HEAD}{}{}",
+        point("grid.power", "holding:5", "as = \"i16\""),
+        point("grid.power", "holding:6", "as = \"i16\"")
+    );
+    says(&twice, 11, "already the point on line 5");
+}
+
+#[test]
+fn a_value_that_no_read_can_hold_is_a_mistake() {
+    let text = format!(
+        "{HEAD}[limits]\nmax-registers = 3\n{}",
+        point("battery.soc", "holding:1", "as = \"i16\"\nwitness = \"holding:4\"")
+    );
+    says(&text, 7, "takes 4 registers in one read");
+    says(&text, 7, "crosses 2");
+    let text = format!("{HEAD}{}", point("grid.power", "holding:65535", "as = \"i32\""));
+    says(&text, 5, "beyond address 65535");
+}
+
+fn control(persistence: &str, more: &str) -> String {
+    format!(
+        "{HEAD}{}[control.inverter-power]\nrefresh = \"3s\"\nwatchdog = \"10s\"\nif-lost = \"x\"\nsource = \"s\"\n{more}\
+         [[control.inverter-power.command]]\nat = \"holding:9\"\nfunction = 6\npersistence = \"{persistence}\"\n\
+         fields = [{{ value = \"power.total\", as = \"i16\" }}]\n",
+        point("grid.power", "holding:1", "as = \"i16\"")
+    )
+}
+
+#[test]
+fn a_flash_register_in_a_cyclic_command_is_refused() {
+    assert!(mistakes(&control("cyclic", "")).is_empty(), "{:#?}", mistakes(&control("cyclic", "")));
+    says(&control("rare", ""), 16, "wears out by writing");
+    says(&control("on-change", ""), 16, "wears out by writing");
+}
+
+#[test]
+fn a_command_that_cannot_be_meant_is_a_mistake() {
+    says(
+        &control("cyclic", "words = { raw = [1], given = [2, 0, 0], origin = \"constructed\" }\n"),
+        16,
+        "not these words",
+    );
+    says(
+        &control("cyclic", "").replace("power.total", "setpoint"),
+        16,
+        "is not known when `inverter-power` is ordered",
+    );
+    says(
+        &control("cyclic", "").replace("function = 6", "function = 5"),
+        16,
+        "function 5 cannot write 1 here",
+    );
+    says(&control("cyclic", "").replace("\"3s\"", "\"6s\""), 11, "the device gives up after 10 s");
+    says(&control("cyclic", "").replace("refresh = \"3s\"\n", ""), 11, "`refresh` is missing");
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_its_line() {
+    says("schema = 1\nmaker = \n", 2, "");
+    assert!(!mistakes("").is_empty());
+}

@@ -1,0 +1,145 @@
+//! Where the writes of a session go, and whether what is read back is what was written.
+
+use crate::control::units::Watts;
+use crate::device::definition::{Area, Control, Definition, Place, Variable, Write};
+use crate::device::exchange::{Answer, Failure, Request};
+use crate::device::order::{DeviceOrder, SessionEvent};
+use crate::device::recipe::{self, Context};
+use crate::device::spot::{exponent, first_in};
+use crate::device::sunspec::{Chain, models};
+use crate::device::words::{Raw, decode, encode};
+
+/// What writing needs to know of the rest of the session.
+pub struct Surroundings<'s> {
+    pub definition: &'s Definition,
+    pub phases: u8,
+    pub chains: &'s [Option<Chain>],
+    pub rating: Option<Watts>,
+}
+
+/// A request of a unit, by its index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wire {
+    pub unit: usize,
+    pub request: Request,
+}
+
+pub fn wrote(order: &DeviceOrder, result: Result<(), Failure>, contradicted: bool) -> SessionEvent {
+    SessionEvent::Wrote {
+        control: order.control,
+        channel: order.channel,
+        seq: order.seq,
+        result,
+        contradicted,
+    }
+}
+
+/// What to put back when our own value was found already: a run before this one must have set it.
+pub fn otherwise(write: &Write) -> Option<Vec<u16>> {
+    let field = write.fields.first()?;
+    encode(field.kind, field.order, Raw::Int(i128::from(write.otherwise?)))
+}
+
+/// Whether what was read back is what was written. Constants that only time a command may run down meanwhile, so only
+/// the ordered values and the last field, the switch, are compared.
+pub fn agrees(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> bool {
+    let tolerance = i128::from(write.readback.map_or(0, |readback| readback.tolerance));
+    let fields = recipe::used(write, phases).count();
+    let mut at = 0_usize;
+    for (index, field) in recipe::used(write, phases).enumerate() {
+        let end = at.saturating_add(usize::from(field.kind.width()));
+        let last = index.saturating_add(1) == fields;
+        let timing = matches!(field.value, Variable::Constant(_)) && !last;
+        let part =
+            |words: &[u16]| words.get(at..end).and_then(|words| decode(field.kind, field.order, words));
+        let equal = match (part(sent), part(found)) {
+            (Some(Raw::Int(sent)), Some(Raw::Int(found))) => sent.abs_diff(found) <= tolerance.unsigned_abs(),
+            (sent, found) => sent.is_some() && sent == found,
+        };
+        if !timing && !equal {
+            return false;
+        }
+        at = end;
+    }
+    true
+}
+
+/// A SunSpec control model as it stands now.
+pub struct Fetched {
+    pub exponent: i32,
+    pub percent: u16,
+    pub enabled: bool,
+}
+
+/// Scale factor and present limit out of a control model that was read with its header.
+pub fn fetched(words: &Answer, around: &Surroundings, control: &Control) -> Option<Fetched> {
+    let write = control.command.first()?;
+    let Place::SunSpec(entries) = &write.place else { return None };
+    let (entry, model) = first_in(entries, around.chains.get(write.unit)?.as_ref()?)?;
+    let word = |at: u16| words.get(usize::from(at)).copied();
+    if word(0)? != model.id || word(1)? != model.length {
+        return None;
+    }
+    let enable = models::entry(entry.model, "WMaxLim_Ena")?;
+    Some(Fetched {
+        exponent: exponent(words, entry.factor?)?,
+        percent: word(entry.offset)?,
+        enabled: word(enable.offset)? == 1,
+    })
+}
+
+impl<'s> Surroundings<'s> {
+    pub fn context(&self, exponent: Option<i32>) -> Context<'s> {
+        Context { quirks: &self.definition.quirks, phases: self.phases, exponent, rating: self.rating }
+    }
+
+    fn place(&self, write: &Write, channel: u8, control: &Control) -> Result<(Area, u16), Failure> {
+        match &write.place {
+            Place::Fixed(area, first) => {
+                Ok((*area, first.saturating_add(control.stride.saturating_mul(u16::from(channel)))))
+            }
+            Place::SunSpec(entries) => {
+                let chain = self.chains.get(write.unit).and_then(Option::as_ref).ok_or(Failure::NotReady)?;
+                let (entry, model) = first_in(entries, chain).ok_or(Failure::NotReady)?;
+                Ok((Area::Holding, model.address.saturating_add(entry.offset)))
+            }
+            Place::SunSpecLimit => Err(Failure::NotReady),
+        }
+    }
+
+    pub fn read(&self, write: &Write, channel: u8, control: &Control) -> Result<Wire, Failure> {
+        let (area, address) = self.place(write, channel, control)?;
+        let count = recipe::len(write, self.phases);
+        Ok(Wire {
+            unit: write.unit,
+            request: Request { unit: 0, function: area.read(), address, count, words: vec![] },
+        })
+    }
+
+    pub fn write(
+        &self,
+        write: &Write,
+        channel: u8,
+        control: &Control,
+        words: Vec<u16>,
+    ) -> Result<Wire, Failure> {
+        let (_, address) = self.place(write, channel, control)?;
+        let count = u16::try_from(words.len()).unwrap_or(u16::MAX);
+        Ok(Wire {
+            unit: write.unit,
+            request: Request { unit: 0, function: write.function, address, count, words },
+        })
+    }
+
+    pub fn fetch(&self, write: &Write) -> Result<Wire, Failure> {
+        let Place::SunSpec(entries) = &write.place else { return Err(Failure::NotReady) };
+        let chain = self.chains.get(write.unit).and_then(Option::as_ref).ok_or(Failure::NotReady)?;
+        let (_, model) = first_in(entries, chain).ok_or(Failure::NotReady)?;
+        let count = model.length.saturating_add(2).min(self.definition.limits.max_registers);
+        let function = Area::Holding.read();
+        Ok(Wire {
+            unit: write.unit,
+            request: Request { unit: 0, function, address: model.address, count, words: vec![] },
+        })
+    }
+}
