@@ -82,8 +82,7 @@ pub struct Link {
     last: Instant,
     /// The request whose late answer may still come out of a serial line.
     overdue: Option<Request>,
-    /// The device or the way to it went away.
-    broke: bool,
+    loss: Option<Loss>,
     /// Whether up or down was last announced.
     told: Option<bool>,
 }
@@ -92,6 +91,15 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("options", &self.options).field("up", &self.context.is_some()).finish()
     }
+}
+
+/// How a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It broke while it was needed.
+    Broke,
+    /// None could be made.
+    Away,
 }
 
 /// What came of one request.
@@ -115,7 +123,7 @@ impl Link {
             not_before: now,
             last: now,
             overdue: None,
-            broke: false,
+            loss: None,
             told: None,
         }
     }
@@ -136,9 +144,9 @@ impl Link {
         self.not_before.saturating_duration_since(Pacer::wire_now()) <= wait
     }
 
-    /// Whether the device or the way to it went away since this was asked last, so that it may have restarted.
-    pub fn take_broke(&mut self) -> bool {
-        std::mem::take(&mut self.broke)
+    /// Whether the connection was lost since this was asked last, so that the device may have restarted.
+    pub fn take_loss(&mut self) -> Option<Loss> {
+        self.loss.take()
     }
 
     /// Sends one request and waits for its answer. Not to be dropped half way: a connection that waits for an
@@ -156,9 +164,11 @@ impl Link {
         if outcome.as_ref().is_err_and(|ended| ended.unsent) && self.opens_within(RECONNECT) {
             outcome = self.attempt(request, within).await;
         }
-        self.broke |= outcome
-            .as_ref()
-            .is_err_and(|ended| matches!(ended.trouble, Trouble::Connect(_) | Trouble::Reset));
+        self.loss = match outcome.as_ref().err().map(|ended| ended.trouble) {
+            Some(Trouble::Connect(_)) => Some(Loss::Away),
+            Some(Trouble::Reset) => Some(Loss::Broke),
+            _ => self.loss,
+        };
         outcome.map_err(|ended| ended.trouble.failure())?.map_err(Failure::Exception)
     }
 
