@@ -1,5 +1,7 @@
 //! Modbus frames as bytes: the MBAP header of TCP and the check sum of RTU.
 
+pub use crate::device::definition::Framing;
+
 /// The seven bytes before every TCP frame's function code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mbap {
@@ -54,17 +56,6 @@ pub fn tcp(transaction: u16, unit: u8, pdu: &[u8]) -> Vec<u8> {
     let mut bytes = header.bytes().to_vec();
     bytes.extend_from_slice(pdu);
     bytes
-}
-
-/// How requests and answers are wrapped on a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Framing {
-    /// Modbus TCP: a header with a transaction id.
-    #[default]
-    Tcp,
-    /// RTU frames with a check sum inside a TCP stream, as serial servers pass them on. There is no transaction
-    /// id, so a late answer can only be told from the right one by its shape.
-    RtuOverTcp,
 }
 
 /// A whole RTU frame.

@@ -22,6 +22,7 @@ use super::pdu;
 use super::state::{LinkState, Trouble};
 use super::tap::{Ended, Tap};
 use crate::control::units::Span;
+use crate::device::definition::Limits;
 use crate::device::exchange::{Answer, Failure, Function, Request};
 
 /// How to treat one host and port. All times are real ones.
@@ -54,6 +55,18 @@ impl LinkOptions {
             gap: Duration::ZERO,
         }
     }
+
+    /// With the pauses that a device at this endpoint needs; several devices: the longest of all.
+    #[must_use]
+    pub fn respecting(mut self, limits: &Limits) -> Self {
+        self.settle = self.settle.max(real(limits.connect_delay));
+        self.gap = self.gap.max(real(limits.gap));
+        self
+    }
+}
+
+fn real(span: Span) -> Duration {
+    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
 }
 
 /// Shortest and longest time from one connection's start to the next one's.
@@ -158,7 +171,7 @@ impl Link {
         if request.function.writes() && !self.options.writes {
             return Err(Failure::Observing);
         }
-        let within = Duration::from_millis(u64::try_from(within.0).unwrap_or(0));
+        let within = real(within);
         let mut outcome = self.attempt(request, within).await;
         // The connection had gone stale while idle and nothing has left: one more try, if a new one may be made soon.
         if outcome.as_ref().is_err_and(|ended| ended.unsent) && self.opens_within(RECONNECT) {
@@ -199,14 +212,14 @@ impl Link {
 
     async fn connect(&mut self) -> Result<(), Ended> {
         let failed = |kind| Ended { trouble: Trouble::Connect(kind), unsent: false };
-        sleep_until(self.not_before).await;
+        rest_until(self.not_before).await;
         self.begun = Pacer::wire_now();
         self.answers = 0;
         let wire = timeout(self.options.connect, self.dial.dial())
             .await
             .map_err(|_| failed(std::io::ErrorKind::TimedOut))?
             .map_err(|error| failed(error.kind()))?;
-        tokio::time::sleep(self.options.settle).await;
+        rest_until(Pacer::wire_now().checked_add(self.options.settle).unwrap_or(self.begun)).await;
         let tap = Tap::new(wire, self.options.framing, self.options.writes, Arc::clone(&self.transactions));
         self.context = Some(match self.options.framing {
             Framing::Tcp => tcp::attach_slave(tap, Slave(0)),
@@ -224,9 +237,7 @@ impl Link {
         let (Some(call), Some(context)) = (pdu::call(request), self.context.as_mut()) else {
             return Err(ended(Trouble::Length));
         };
-        if !self.options.gap.is_zero() {
-            sleep_until(self.last.checked_add(self.options.gap).unwrap_or(self.last)).await;
-        }
+        rest_until(self.last.checked_add(self.options.gap).unwrap_or(self.last)).await;
         let start = Pacer::wire_now();
         self.state.send_if_modified(|state| {
             state.count_request(request.function);
@@ -302,6 +313,13 @@ impl Link {
         if down && self.told.replace(false) != Some(false) {
             warn!(endpoint = %name, unit, %trouble, "link down");
         }
+    }
+}
+
+/// A timer costs up to a millisecond even when its moment is past.
+async fn rest_until(moment: Instant) {
+    if moment > Pacer::wire_now() {
+        sleep_until(moment).await;
     }
 }
 

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::rig::{Fake, Part, TIMEOUT, at_once, good, good_of, link_in_memory, options, pacer, read, write};
+use super::rig::{
+    Fake, Part, TIMEOUT, at_once, good, good_of, good_rtu, link_in_memory, options, pacer, read, write,
+};
 use crate::device::exchange::{Failure, Request};
 use crate::modbus::frame::Framing;
 use crate::modbus::link::Link;
 
-type Bad = fn(u16, &[u8]) -> Vec<Part>;
+pub type Bad = fn(u16, &[u8]) -> Vec<Part>;
 
 /// The right answer with one byte changed.
 fn with(k: u16, request: &[u8], at: usize, byte: u8) -> Vec<Part> {
@@ -19,7 +22,7 @@ fn with(k: u16, request: &[u8], at: usize, byte: u8) -> Vec<Part> {
     at_once(frame)
 }
 
-const FAULTS: [(&str, Bad); 20] = [
+pub const FAULTS: [(&str, Bad); 20] = [
     ("silence", |_, _| vec![]),
     ("late reply", |k, q| vec![Part::After(150, good(k, q))]),
     ("very late reply", |k, q| vec![Part::After(1_500, good(k, q))]),
@@ -68,7 +71,7 @@ async fn poll(link: &mut Link, fake: &Fake, polls: u32, pace: Duration) -> u32 {
 }
 
 /// Answers wrongly once, at the request with this number.
-fn once(bad: Bad, at: u16) -> Fake {
+pub fn once(bad: Bad, at: u16) -> Fake {
     Fake::new(move |k, q| if k == at { bad(k, q) } else { at_once(good(k, q)) })
 }
 
@@ -157,4 +160,35 @@ async fn exception_is_an_answer_and_keeps_the_connection() {
     assert!(link.exchange(&question, TIMEOUT).await.is_ok());
     assert_eq!(fake.connections(), 1);
     assert_eq!(link.state().borrow().exceptions().nth(6), Some((6, 1)));
+}
+
+/// One poll of a device whose first answer is the right one with bytes cut out and others put in.
+fn poll_mangled(serial: bool, at: usize, cut: usize, put: Vec<u8>) -> Result<Vec<u16>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(async move {
+        let script = move |k, q: &[u8]| {
+            let mut frame = if serial { good_rtu(k, q) } else { good(k, q) };
+            let at = at.min(frame.len());
+            let end = (at + cut).min(frame.len());
+            frame.splice(at..end, put.iter().copied());
+            at_once(frame)
+        };
+        let fake = if serial { Fake::serial(script) } else { Fake::new(script) };
+        link_in_memory(&fake).exchange(&read(1, 2), TIMEOUT).await
+    })
+}
+
+proptest! {
+    /// Debug builds of the Modbus crate assert on what they decode: nothing may get that far.
+    #[test]
+    fn whatever_a_device_sends_is_an_error_or_fits_the_question(
+        serial: bool,
+        at in 0_usize..14,
+        cut in 0_usize..14,
+        put in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        if let Ok(words) = poll_mangled(serial, at, cut, put) {
+            prop_assert_eq!(words.len(), 2);
+        }
+    }
 }

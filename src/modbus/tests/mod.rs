@@ -1,6 +1,7 @@
 //! The wire misbehaves; the values stay right.
 #![allow(clippy::arithmetic_side_effects)]
 
+mod endpoint;
 mod faults;
 mod link;
 mod rig;
