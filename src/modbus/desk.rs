@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::link::Loss;
 use super::schedule::Schedule;
 use crate::control::units::{Mono, Span};
 use crate::device::exchange::{Answer, Failure};
@@ -142,14 +141,8 @@ impl Desk {
         }
     }
 
-    /// What came of a question, and whether the connection was lost over it.
-    pub fn answered(
-        &mut self,
-        question: &Question,
-        result: Result<Answer, Failure>,
-        loss: Option<Loss>,
-        now: Mono,
-    ) {
+    /// What came of a question, and whether the connection broke over it.
+    pub fn answered(&mut self, question: &Question, result: Result<Answer, Failure>, broke: bool, now: Mono) {
         let unit = question.ask.request.unit;
         if let Some(seat) = self.seats.get_mut(question.seat) {
             seat.units.insert(unit);
@@ -169,24 +162,29 @@ impl Desk {
         if back {
             self.reconnected(now, |seat| seat.units.contains(&unit));
         }
-        if loss.is_some() && !self.broken {
-            self.broken = true;
-            self.reconnected(now, |_| true);
-        }
-        if loss == Some(Loss::Away) {
-            self.unreachable(question.seat, now);
+        if broke {
+            self.broke(now);
         }
     }
 
-    /// The others learn at once, too, that nobody can be reached: one question each.
-    fn unreachable(&mut self, told: usize, now: Mono) {
-        for index in (0..self.seats.len()).filter(|index| *index != told) {
+    /// No connection can be made: each device with something due learns it at once.
+    pub fn away(&mut self, now: Mono) {
+        for index in 0..self.seats.len() {
             let due = due(&self.seats, self.stopping.as_ref(), index) <= now;
             let Some(seat) = self.seats.get_mut(index).filter(|_| due) else { continue };
             if let Some(ask) = seat.session.next(now) {
                 let question = Question { seat: index, ask, asked_at: now };
                 self.tell(&question, Err(Failure::Unreachable), now);
+            } else {
+                self.collect(index);
             }
+        }
+        self.broke(now);
+    }
+
+    fn broke(&mut self, now: Mono) {
+        if !std::mem::replace(&mut self.broken, true) {
+            self.reconnected(now, |_| true);
         }
     }
 

@@ -104,10 +104,15 @@ impl Endpoint {
             }
             if let Some(until) = link.shut_until() {
                 mail.rest(desk, sleep_until(until)).await?;
+            } else if !link.is_open() && desk.next_due() <= pacer.now() {
+                // Before anything is asked: an order must not grow old while a connection is made.
+                if mail.during(desk, link.open()).await?.is_err() {
+                    desk.away(pacer.now());
+                }
             } else if let Some(question) = desk.next(pacer.now()) {
                 let exchange = link.exchange(&question.ask.request, question.ask.timeout);
                 let result = mail.during(desk, exchange).await?;
-                desk.answered(&question, result, link.take_loss(), pacer.now());
+                desk.answered(&question, result, link.take_broke(), pacer.now());
             } else if !desk.has_reports() {
                 let due = desk.next_due();
                 mail.rest(desk, pacer.sleep_until(due)).await?;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_modbus::Slave;
 use tokio_modbus::client::{Client, Context, rtu, tcp};
 use tokio_modbus::slave::SlaveContext;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::dial::Dial;
 use super::frame::Framing;
@@ -95,24 +95,14 @@ pub struct Link {
     last: Instant,
     /// The request whose late answer may still come out of a serial line.
     overdue: Option<Request>,
-    loss: Option<Loss>,
-    /// Whether up or down was last announced.
-    told: Option<bool>,
+    /// The connection broke while it was needed.
+    broke: bool,
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("options", &self.options).field("up", &self.context.is_some()).finish()
     }
-}
-
-/// How a connection was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// It broke while it was needed.
-    Broke,
-    /// None could be made.
-    Away,
 }
 
 /// What came of one request.
@@ -136,8 +126,7 @@ impl Link {
             not_before: now,
             last: now,
             overdue: None,
-            loss: None,
-            told: None,
+            broke: false,
         }
     }
 
@@ -147,10 +136,31 @@ impl Link {
         self.state.subscribe()
     }
 
+    /// Whether there is a connection, as far as that shows without using it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.context.is_some()
+    }
+
     /// When there is no connection: the moment from which one may be made.
     #[must_use]
     pub fn shut_until(&self) -> Option<Instant> {
-        (self.context.is_none() && self.not_before > Pacer::wire_now()).then_some(self.not_before)
+        (!self.is_open() && self.not_before > Pacer::wire_now()).then_some(self.not_before)
+    }
+
+    /// Makes a connection unless there is one, not before the last one is long enough ago.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub async fn open(&mut self) -> Result<(), Failure> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let connected = self.connect().await;
+        if let Err(ended) = &connected {
+            self.end(*ended, None, Duration::ZERO);
+        }
+        connected.map_err(|ended| ended.trouble.failure())
     }
 
     fn opens_within(&self, wait: Duration) -> bool {
@@ -158,12 +168,12 @@ impl Link {
     }
 
     /// Whether the connection was lost since this was asked last, so that the device may have restarted.
-    pub fn take_loss(&mut self) -> Option<Loss> {
-        self.loss.take()
+    pub fn take_broke(&mut self) -> bool {
+        std::mem::take(&mut self.broke)
     }
 
-    /// Sends one request and waits for its answer. Not to be dropped half way: a connection that waits for an
-    /// answer nobody reads is of no use.
+    /// Sends one request and waits for its answer; connects first when there is no connection. Not to be dropped
+    /// half way: a connection that waits for an answer nobody reads is of no use.
     ///
     /// # Errors
     /// Why there is no usable answer.
@@ -171,24 +181,25 @@ impl Link {
         if request.function.writes() && !self.options.writes {
             return Err(Failure::Observing);
         }
+        if pdu::call(request).is_none() {
+            return Err(Failure::OutOfStep);
+        }
         let within = real(within);
         let mut outcome = self.attempt(request, within).await;
         // The connection had gone stale while idle and nothing has left: one more try, if a new one may be made soon.
         if outcome.as_ref().is_err_and(|ended| ended.unsent) && self.opens_within(RECONNECT) {
             outcome = self.attempt(request, within).await;
         }
-        self.loss = match outcome.as_ref().err().map(|ended| ended.trouble) {
-            Some(Trouble::Connect(_)) => Some(Loss::Away),
-            Some(Trouble::Reset) => Some(Loss::Broke),
-            _ => self.loss,
-        };
+        self.broke |= outcome
+            .as_ref()
+            .is_err_and(|ended| matches!(ended.trouble, Trouble::Connect(_) | Trouble::Reset));
         outcome.map_err(|ended| ended.trouble.failure())?.map_err(Failure::Exception)
     }
 
     async fn attempt(&mut self, request: &Request, within: Duration) -> Outcome {
         let outcome = self.try_attempt(request, within).await;
         if let Err(ended) = &outcome {
-            self.end(*ended, request, within);
+            self.end(*ended, Some(request), within);
         }
         outcome
     }
@@ -265,7 +276,6 @@ impl Link {
         }
         let now = self.pacer.now();
         let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
-        let came_up = self.told != Some(true);
         self.state.send_if_modified(|state| {
             state.answers = state.answers.saturating_add(1);
             state.round_trips_us = state.round_trips_us.saturating_add(micros);
@@ -274,16 +284,12 @@ impl Link {
             if let Some(code) = exception {
                 state.count_exception(code);
             }
-            state.up = true;
-            came_up
+            !std::mem::replace(&mut state.up, true)
         });
-        if self.told.replace(true) != Some(true) {
-            info!(endpoint = %self.options.name, "link up");
-        }
     }
 
     /// Drops the connection and sets when the next one may be made.
-    fn end(&mut self, ended: Ended, request: &Request, within: Duration) {
+    fn end(&mut self, ended: Ended, request: Option<&Request>, within: Duration) {
         let Ended { trouble, .. } = ended;
         self.context = None;
         // Some devices close after each answer: that connection has served its purpose.
@@ -298,21 +304,18 @@ impl Link {
             let quiet = Pacer::wire_now().checked_add(within.max(QUIET));
             self.not_before = self.not_before.max(quiet.unwrap_or(self.not_before));
             if !ended.unsent && self.overdue.is_none() {
-                self.overdue = Some(request.clone());
+                self.overdue = request.cloned();
             }
         }
         // One discarded connection is a hiccup; the next one tells whether the endpoint is gone.
         let down = matches!(trouble, Trouble::Connect(_)) || self.bad >= 2;
         self.state.send_if_modified(|state| {
+            let news = down && (state.up || state.last_trouble.is_none());
             state.count_trouble(trouble);
             state.up &= !down;
-            down && self.told != Some(false)
+            news
         });
-        let (name, unit) = (&self.options.name, request.unit);
-        debug!(endpoint = %name, unit, %trouble, "connection discarded");
-        if down && self.told.replace(false) != Some(false) {
-            warn!(endpoint = %name, unit, %trouble, "link down");
-        }
+        debug!(endpoint = %self.options.name, %trouble, "connection discarded");
     }
 }
 

@@ -287,6 +287,22 @@ async fn order_that_is_too_late_is_not_written_and_reported() {
     assert_eq!(asked(&seen, |request| request[7] >= 5), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn order_that_grew_old_while_connecting_is_not_written() {
+    // The listener's backlog is full: dialling takes its whole 3 s, and works the second time.
+    let (dial, mut listener) = memory();
+    for _ in 0..4 {
+        dial.dial().await.unwrap();
+    }
+    let mut site = run(dial, options(Framing::Tcp), &[1]);
+    let brief = DeviceOrder { expires: Mono(1_500), ..order(OrderPhase::Command, 1) };
+    site.handle.order(10, brief).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let accept = tokio::spawn(async move { while listener.accept().await.is_some() {} });
+    assert_eq!(site.wrote(1).await, Err(Failure::Expired));
+    accept.abort();
+}
+
 #[tokio::test]
 async fn endpoint_works_over_a_real_socket() {
     let (fake, _) = fake(|_, _| None);
