@@ -6,5 +6,8 @@
 
 pub mod fake;
 pub mod physics;
+pub mod site;
+#[cfg(test)]
+mod site_tests;
 
 pub use physics::{Measured, Named, Plant, SetError};
