@@ -6,6 +6,8 @@
 
 pub mod fake;
 pub mod physics;
+#[cfg(test)]
+mod session_tests;
 pub mod site;
 #[cfg(test)]
 mod site_tests;
