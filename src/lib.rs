@@ -4,3 +4,4 @@ pub mod control;
 pub mod device;
 pub mod modbus;
 pub mod plant;
+pub mod services;
