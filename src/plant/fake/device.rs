@@ -205,7 +205,10 @@ impl FakeDevice {
     /// Fills the registers with what the plant measures now.
     fn refresh(&mut self, plant: &Plant) {
         let definition = Arc::clone(&self.definition);
-        for point in &definition.points {
+        // A sum stands on the registers of its parts: first the sum, then the parts, where there are any.
+        let (joined, single): (Vec<_>, Vec<_>) =
+            definition.points.iter().partition(|point| point.codec.count > 1);
+        for point in joined.into_iter().chain(single) {
             if self.ids.get(point.unit).copied().flatten().is_some_and(|id| self.spells.frozen(id)) {
                 continue;
             }
