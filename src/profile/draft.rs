@@ -232,8 +232,8 @@ pub struct DeviceDraft {
     pub unit: Option<i64>,
     /// Modbus unit ids by the definition's unit names.
     pub units: BTreeMap<String, i64>,
-    /// Framing.
-    pub framing: Framing,
+    /// Framing; none follows the definition.
+    pub framing: Option<Framing>,
     /// The parts it plays.
     pub roles: Vec<Role>,
     /// Who keeps the fast loop.

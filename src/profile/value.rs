@@ -520,7 +520,7 @@ mod tests {
             (Measure::Power, text("99999999999999999999 W")),
             (Measure::Percent, toml::Value::Float(f64::NAN)),
         ] {
-            assert!(amount(measure, &value).is_err(), "{measure:?} {value}");
+            assert!(amount(measure, &value).is_err(), "{measure:?} {value:?}");
         }
     }
 
