@@ -5,10 +5,8 @@
 //! from there and written nowhere else.
 
 use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
-use super::value::Measure::{
-    Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage,
-};
 use super::value::Kind::{self, Amount, Clock, Flag, Pace, Phases, Text, Texts, Word, Words};
+use super::value::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
 use super::value::Typed;
 
 /// One key of some part `D` of a profile.
@@ -234,8 +232,11 @@ pub const UNITS: (&str, Kind, &str) = (
 );
 
 /// The key that names the profiles a file builds on.
-pub const EXTENDS: (&str, Kind, &str) =
-    ("extends", Texts, "Profiles this one builds on: shipped names, or paths beginning with ./ or /; later ones win.");
+pub const EXTENDS: (&str, Kind, &str) = (
+    "extends",
+    Texts,
+    "Profiles this one builds on: shipped names, or paths beginning with ./ or /; later ones win.",
+);
 
 /// A key as documentation shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -88,10 +88,16 @@ pub fn file(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
     let (document, errors) = DeTable::parse_recoverable(text);
     let line = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
     if !errors.is_empty() {
+        let mut lines = BTreeSet::new();
         for error in &errors {
+            let line = error.span().map_or(1, |span| line(span.start));
+            // What else is wrong with a line is mostly the same slip again.
+            if !lines.insert(line) {
+                continue;
+            }
             mistakes.push(Mistake {
                 file: name.to_owned(),
-                line: error.span().map_or(1, |span| line(span.start)),
+                line,
                 key: String::new(),
                 cause: format!("this is not TOML: {}", error.message().replace('\n', ", ")),
                 way_out: "correct this line; the rest of the file is looked at after that".to_owned(),
@@ -103,7 +109,14 @@ pub fn file(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
     }
     let mut raws = Vec::new();
     let mut layer = Layer::default();
-    walk(document.get_ref(), &[], &|offset| Origin::File(name.to_owned(), line(offset)), &mut raws, &mut layer);
+    walk(
+        document.get_ref(),
+        &[],
+        &|offset| Origin::File(name.to_owned(), line(offset)),
+        &mut raws,
+        &mut layer,
+    );
+    raws.sort_by_key(|raw| raw.origin.place().1);
     take_extends(&mut raws, &mut layer, mistakes);
     if !raws.iter().any(|raw| raw.segments == ["schema"]) {
         layer.tainted.insert("schema".to_owned());
@@ -120,7 +133,11 @@ pub fn file(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
 }
 
 /// Reads environment variables; those of other programs are passed over.
-pub fn environment(vars: &[(String, String)], known: &BTreeSet<String>, mistakes: &mut Vec<Mistake>) -> Layer {
+pub fn environment(
+    vars: &[(String, String)],
+    known: &BTreeSet<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Layer {
     let mut layer = Layer::default();
     let mut raws = Vec::new();
     for (variable, text) in vars {
@@ -360,7 +377,8 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
             );
         }
     }
-    let below: Vec<&str> = table.iter().filter(|key| prefix_of(key.path, path).is_some()).map(|key| key.path).collect();
+    let below: Vec<&str> =
+        table.iter().filter(|key| prefix_of(key.path, path).is_some()).map(|key| key.path).collect();
     let below: Vec<&str> = if below.is_empty() {
         table.iter().filter(|key| is_table(key.path, path)).map(|key| key.path).collect()
     } else {
@@ -382,7 +400,11 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
                 }
                 Origin::Default | Origin::File(..) | Origin::CommandLine => near.clone(),
             };
-            mistake(raw, format!("unknown key (did you mean `{write}`?)"), format!("write `{write}`, or remove it"))
+            mistake(
+                raw,
+                format!("unknown key (did you mean `{write}`?)"),
+                format!("write `{write}`, or remove it"),
+            )
         }
         None => mistake(
             raw,

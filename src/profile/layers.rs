@@ -33,7 +33,10 @@ impl Overrides {
     pub fn from_environment() -> Self {
         let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
         let all = std::env::vars_os().map(|(key, value)| (text(key), text(value)));
-        Self { environment: all.filter(|(key, _)| key.starts_with("WATTKEEPER__")).collect(), ..Self::default() }
+        Self {
+            environment: all.filter(|(key, _)| key.starts_with("WATTKEEPER__")).collect(),
+            ..Self::default()
+        }
     }
 }
 
@@ -89,10 +92,8 @@ pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> 
     let mut open = Vec::new();
     let mut folders = BTreeMap::new();
     files(text, &mut open, &mut layers, &mut folders, mistakes);
-    let known: BTreeSet<String> = ["device", "policy.schedule"]
-        .iter()
-        .flat_map(|table| merged(&layers).names(table))
-        .collect();
+    let known: BTreeSet<String> =
+        ["device", "policy.schedule"].iter().flat_map(|table| merged(&layers).names(table)).collect();
     layers.push(layer::environment(&overrides.environment, &known, mistakes));
     layers.push(layer::command_line(&overrides.set, mistakes));
     layers.push(layer::edits(&overrides.edits, mistakes));
@@ -125,7 +126,9 @@ fn files(
                 "remove one of these from its `extends`",
             )),
             Ok(base) => files(&base, open, layers, folders, mistakes),
-            Err(cause) => mistakes.push(refuse(cause, "name a shipped profile or a file that exists, as ./other.toml")),
+            Err(cause) => {
+                mistakes.push(refuse(cause, "name a shipped profile or a file that exists, as ./other.toml"))
+            }
         }
     }
     open.pop();
@@ -148,7 +151,8 @@ fn base(name: &str, folder: Option<&Path>) -> Result<Text, String> {
     }
     let folder = folder.ok_or_else(|| format!("a shipped profile cannot build on the file {name}"))?;
     let path = folder.join(name);
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     // Two ways to write one path are one file, or a circle would not be seen.
     let file = path.canonicalize().unwrap_or(path);
     Ok(Text { folder: file.parent().map(Path::to_path_buf), file: file.display().to_string(), text })

@@ -10,6 +10,7 @@ mod layer;
 mod layers;
 mod nearest;
 mod offer;
+pub mod report;
 mod site;
 mod value;
 mod wire;
@@ -62,11 +63,8 @@ pub fn load_text(
     folder: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<Checked, Vec<Mistake>> {
-    let text = layers::Text {
-        file: file.to_owned(),
-        text: text.to_owned(),
-        folder: folder.map(Path::to_path_buf),
-    };
+    let text =
+        layers::Text { file: file.to_owned(), text: text.to_owned(), folder: folder.map(Path::to_path_buf) };
     check::check(&text, overrides)
 }
 

@@ -84,8 +84,8 @@ pub struct DeviceConfig {
     pub phases: [bool; 3],
     /// Period of the fast points, when the profile chose one.
     pub poll: Option<Span>,
-    /// Where each of its values goes: by quantity, phase and channel (from 1 where there are several, else 0).
+    /// Where each of its values goes: by quantity, phase and channel (from 0).
     pub signals: BTreeMap<(Quantity, Phase, u8), SignalId>,
-    /// Which actuator moves what it can be told: by control and relay channel (from 1, else 0).
+    /// Which actuator moves what it can be told: by control and relay channel (from 0).
     pub orders: BTreeMap<(ControlKind, u8), u8>,
 }

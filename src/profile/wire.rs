@@ -157,7 +157,7 @@ pub fn wire(devices: &[Resolved], authority: Watts) -> Wired {
             let own = Signal { quantity, phase, device: Some(own_name(&device.name, channel)) };
             let signal = if speaks && channel == 0 { Signal::site(quantity, phase) } else { own.clone() };
             let Some(id) = wired.signals.place(signal) else { continue };
-            wired.heard.entry(device.name.clone()).or_default().insert(*point, id);
+            wired.heard.entry(device.name.clone()).or_default().insert(on_wire(*point), id);
             wired.aliases.insert(own.name(), id);
         }
     }
@@ -165,6 +165,11 @@ pub fn wire(devices: &[Resolved], authority: Watts) -> Wired {
     roles(devices, authority, &mut wired);
     actuators(devices, &mut wired);
     wired
+}
+
+/// Operators and signals count channels from 1, devices from 0.
+fn on_wire((quantity, phase, channel): (Quantity, Phase, u8)) -> (Quantity, Phase, u8) {
+    (quantity, phase, channel.saturating_sub(1))
 }
 
 fn own_name(device: &str, channel: u8) -> String {
@@ -175,9 +180,8 @@ fn own_name(device: &str, channel: u8) -> String {
 fn speaking(devices: &[Resolved]) -> BTreeMap<Quantity, &str> {
     let mut speaking = BTreeMap::new();
     for quantity in Quantity::ALL {
-        let offers = |device: &&Resolved| {
-            device.offer.points.iter().any(|point| part(device, *point).0 == *quantity)
-        };
+        let offers =
+            |device: &&Resolved| device.offer.points.iter().any(|point| part(device, *point).0 == *quantity);
         let holder = speakers(*quantity)
             .iter()
             .find_map(|role| devices.iter().filter(|device| device.has(*role)).find(offers));
@@ -202,7 +206,8 @@ fn alias_the_only_ones(devices: &[Resolved], wired: &mut Wired) {
     }
     for device in devices {
         let first = format!("{}.1", device.name);
-        for (id, signal) in wired.signals.iter().filter(|(_, signal)| signal.device.as_ref() == Some(&first)) {
+        for (id, signal) in wired.signals.iter().filter(|(_, signal)| signal.device.as_ref() == Some(&first))
+        {
             let short = Signal { device: Some(device.name.clone()), ..signal.clone() };
             wired.aliases.entry(short.name()).or_insert(id);
         }
@@ -259,9 +264,8 @@ fn power(signals: &Signals, quantity: Quantity, device: Option<&str>, wired: [bo
 fn inverter(device: &Resolved, signals: &Signals, authority: Watts) -> InverterWiring {
     let draft = &device.draft;
     let told = device.offer.controls.iter().find(|control| control.kind == ControlKind::InverterPower);
-    let own = |quantity| {
-        signals.find(&Signal { quantity, phase: Phase::Total, device: Some(device.name.clone()) })
-    };
+    let own =
+        |quantity| signals.find(&Signal { quantity, phase: Phase::Total, device: Some(device.name.clone()) });
     InverterWiring {
         spec: InverterSpec {
             name: device.name.clone(),
@@ -328,7 +332,7 @@ fn actuator(device: &Resolved, kind: ControlKind, channel: u8, moves: ActuatorKi
         watchdog: control.watchdog,
         readback,
     });
-    wired.orders.entry(device.name.clone()).or_default().insert((kind, channel), place);
+    wired.orders.entry(device.name.clone()).or_default().insert((kind, channel.saturating_sub(1)), place);
 }
 
 /// The signal that shows what the device holds.
@@ -340,7 +344,7 @@ fn held(
     wired: &Wired,
 ) -> Option<SignalId> {
     let heard = wired.heard.get(&device.name)?;
-    let channel = if control.channels > 1 { channel } else { 0 };
+    let channel = if control.channels > 1 { channel.saturating_sub(1) } else { 0 };
     let at = |phase| heard.get(&(quantity, phase, channel)).copied();
     at(Phase::Total).or_else(|| at(Phase::L1))
 }

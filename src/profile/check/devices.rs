@@ -104,7 +104,10 @@ fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<A
         findings.refuse(
             &key,
             format!("no definition named \"{wanted}\" is shipped{hint}"),
-            format!("write one of {}, or a path such as \"./my-meter.toml\"", library::names().collect::<Vec<_>>().join(", ")),
+            format!(
+                "write one of {}, or a path such as \"./my-meter.toml\"",
+                library::names().collect::<Vec<_>>().join(", ")
+            ),
         );
         return None;
     };
@@ -112,7 +115,11 @@ fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<A
         Ok(definition) => Some(Arc::new(definition)),
         Err(mistakes) => {
             findings.mistakes.extend(mistakes);
-            findings.refuse(&key, format!("{file} has mistakes"), "correct the definition, as said beside it");
+            findings.refuse(
+                &key,
+                format!("{file} has mistakes"),
+                "correct the definition, as said beside it",
+            );
             None
         }
     }
@@ -194,7 +201,8 @@ fn playing(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
     let told = |kind| offer.controls.iter().find(|control| control.kind == kind);
     for role in &draft.roles {
         let needs_no_point = matches!(role, Role::GeneratorContact | Role::Io);
-        let stands_in = matches!(role, Role::Pv | Role::Generator | Role::LoadMeter) && tells(Quantity::GridPower);
+        let stands_in =
+            matches!(role, Role::Pv | Role::Generator | Role::LoadMeter) && tells(Quantity::GridPower);
         let commanded = *role == Role::Generator && told(ControlKind::GeneratorRun).is_some();
         let plays = offer::quantities(*role).iter().any(|quantity| tells(*quantity));
         if !(plays || needs_no_point || stands_in || commanded) {
@@ -268,11 +276,17 @@ fn channels(draft: &DeviceDraft, device: &Resolved, offer: &Offer, findings: &mu
         }
     }
     let inputs = offer.points.iter().filter(|(quantity, ..)| *quantity == Quantity::Input).count();
-    if let Some(input) = draft.running_input.filter(|input| usize::try_from(*input).map_or(true, |it| it > inputs)) {
+    if let Some(input) =
+        draft.running_input.filter(|input| usize::try_from(*input).map_or(true, |it| it > inputs))
+    {
         findings.refuse(
             &key("running_input"),
             format!("the device has {inputs} inputs, not {input}"),
-            if inputs == 0 { "remove running_input".to_owned() } else { format!("write a number from 1 to {inputs}") },
+            if inputs == 0 {
+                "remove running_input".to_owned()
+            } else {
+                format!("write a number from 1 to {inputs}")
+            },
         );
     }
 }

@@ -31,7 +31,13 @@ impl Findings<'_> {
             return;
         }
         let (file, line) = self.place(key);
-        self.mistakes.push(Mistake { file, line, key: key.to_owned(), cause: cause.into(), way_out: way_out.into() });
+        self.mistakes.push(Mistake {
+            file,
+            line,
+            key: key.to_owned(),
+            cause: cause.into(),
+            way_out: way_out.into(),
+        });
     }
 
     /// Where a key was said; where it was not, the table it belongs to; else the top of the operator's file.
@@ -40,12 +46,12 @@ impl Findings<'_> {
         if let Some(leaf) = said {
             return leaf.origin.place();
         }
-        let mut table = key;
-        while let Some((above, _)) = table.rsplit_once('.') {
-            table = above;
-            if let Some(origin) = self.effective.sections.get(table) {
+        let mut table = Some(key);
+        while let Some(name) = table {
+            if let Some(origin) = self.effective.sections.get(name) {
                 return origin.place();
             }
+            table = name.rsplit_once('.').map(|(above, _)| above);
         }
         (self.effective.file.clone(), 1)
     }
@@ -134,7 +140,9 @@ fn notes(draft: &Draft, devices: &[Resolved], wired: &Wired) -> Vec<String> {
         notes.push("the grid meter's lag is unknown, so the regulator works with a lower gain".to_owned());
     }
     let mut unproven: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for device in devices.iter().filter(|device| device.definition.as_ref().is_some_and(|it| it.is_unproven())) {
+    for device in
+        devices.iter().filter(|device| device.definition.as_ref().is_some_and(|it| it.is_unproven()))
+    {
         let definition = device.draft.definition.as_deref().unwrap_or("");
         unproven.entry(definition).or_default().push(&device.name);
     }

@@ -25,7 +25,11 @@ fn parts(devices: &[Resolved], findings: &mut Findings<'_>) {
         let last = names.last().copied().unwrap_or_default();
         findings.refuse(
             &format!("device.{last}.roles"),
-            format!("{} both claim the role \"{}\", which one device alone can play", names.join(" and "), role.name()),
+            format!(
+                "{} both claim the role \"{}\", which one device alone can play",
+                names.join(" and "),
+                role.name()
+            ),
             format!("leave \"{}\" with one of them", role.name()),
         );
     }

@@ -52,8 +52,14 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
     if standard && battery.absolute_floor > battery.island_reserve {
         findings.refuse(
             "policy.battery.island_reserve",
-            format!("the island reserve {} is below the absolute floor {}", battery.island_reserve, battery.absolute_floor),
-            format!("write island_reserve = {} or more, or lower absolute_floor", percent(battery.absolute_floor)),
+            format!(
+                "the island reserve {} is below the absolute floor {}",
+                battery.island_reserve, battery.absolute_floor
+            ),
+            format!(
+                "write island_reserve = {} or more, or lower absolute_floor",
+                percent(battery.absolute_floor)
+            ),
         );
     }
     let least = battery.island_reserve.max(battery.absolute_floor);
@@ -108,9 +114,10 @@ fn trust(draft: &Draft, findings: &mut Findings<'_>) {
         ("generator", &trust.generator),
     ];
     for (name, stages) in inputs {
-        for (earlier, first, later, second) in
-            [("held", stages.held, "degraded", stages.degraded), ("degraded", stages.degraded, "safe", stages.safe)]
-        {
+        for (earlier, first, later, second) in [
+            ("held", stages.held, "degraded", stages.degraded),
+            ("degraded", stages.degraded, "safe", stages.safe),
+        ] {
             if first > second {
                 let (first, second) = (Measure::Duration.print(first.0), Measure::Duration.print(second.0));
                 findings.refuse(
@@ -189,7 +196,8 @@ fn thresholds(
     }
     let key = |edge: &str| format!("policy.generator.{name}.{edge}");
     let (Some(start), Some(stop)) = (condition.start, condition.stop) else {
-        let (missing, present) = if condition.start.is_none() { ("start", "stop") } else { ("stop", "start") };
+        let (missing, present) =
+            if condition.start.is_none() { ("start", "stop") } else { ("stop", "start") };
         findings.refuse(
             &key(missing),
             format!("the {name} condition has no {missing}"),
@@ -202,12 +210,17 @@ fn thresholds(
     if !sound(start, stop) {
         findings.refuse(
             &key("stop"),
-            format!("{name} stops at {}, which is not {side} its start {}", measure.print(stop), measure.print(start)),
+            format!(
+                "{name} stops at {}, which is not {side} its start {}",
+                measure.print(stop),
+                measure.print(start)
+            ),
             format!("write a {advice} stop: the set must be able to run from its start to its stop"),
         );
         return;
     }
-    let (quiet_start, quiet_stop) = (condition.quiet_start.unwrap_or(start), condition.quiet_stop.unwrap_or(stop));
+    let (quiet_start, quiet_stop) =
+        (condition.quiet_start.unwrap_or(start), condition.quiet_stop.unwrap_or(stop));
     if !sound(quiet_start, quiet_stop) {
         let edge = if condition.quiet_stop.is_some() { "quiet.stop" } else { "quiet.start" };
         findings.refuse(
