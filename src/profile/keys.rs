@@ -5,8 +5,8 @@
 //! from there and written nowhere else.
 
 use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
+use super::measure::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
 use super::value::Kind::{self, Amount, Clock, Flag, Pace, Phases, Text, Texts, Word, Words};
-use super::value::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
 use super::value::Typed;
 
 /// One key of some part `D` of a profile.

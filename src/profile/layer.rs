@@ -189,8 +189,8 @@ pub fn edits(edits: &[(String, toml::Value)], mistakes: &mut Vec<Mistake>) -> La
 fn push_text(segments: Vec<String>, text: &str, origin: &Origin, raws: &mut Vec<Raw>) {
     let path = canonical(&segments);
     let value = match lookup(&path) {
-        Some(key) => key.kind.from_text(text),
-        None => Kind::Flag.from_text(text),
+        Some(key) => key.kind.toml_of_text(text),
+        None => Kind::Flag.toml_of_text(text),
     };
     flatten(segments, value, origin, raws);
 }

@@ -8,6 +8,7 @@ mod draft;
 mod keys;
 mod layer;
 mod layers;
+mod measure;
 mod nearest;
 mod offer;
 pub mod report;
@@ -26,12 +27,22 @@ pub use layers::Overrides;
 pub use site::{Checked, DeviceConfig};
 
 /// Ready-made profiles by name.
-const SHIPPED: &[(&str, &str)] = &[];
+const SHIPPED: &[(&str, &str)] = &[
+    ("demo", include_str!("../../profiles/demo.toml")),
+    ("off-grid", include_str!("../../profiles/off-grid.toml")),
+    ("self-consumption", include_str!("../../profiles/self-consumption.toml")),
+    ("backup", include_str!("../../profiles/backup.toml")),
+];
 
 /// The text of a ready-made profile.
 #[must_use]
 pub fn shipped(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// Names of all ready-made profiles.
+pub fn shipped_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
 }
 
 /// Reads and checks a profile file with everything laid over it.
@@ -94,7 +105,7 @@ pub fn minimal(overrides: &Overrides) -> Result<Checked, Vec<Mistake>> {
 }
 
 fn names(between: &str) -> String {
-    SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(between)
+    shipped_names().collect::<Vec<_>>().join(between)
 }
 
 #[cfg(test)]

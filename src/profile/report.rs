@@ -9,8 +9,8 @@ use crate::control::wiring::ActuatorKind;
 use crate::device::mistake::Mistake;
 
 use super::layer::Origin;
+use super::measure::Measure;
 use super::site::{Checked, DeviceConfig};
-use super::value::Measure;
 
 /// A checked site for people.
 #[must_use]

@@ -516,3 +516,26 @@ fn check_prints_a_site_for_people_and_for_programs() {
     assert_eq!(report::json(&broken, false)["mistakes"][0]["key"], "device");
     assert!(report::mistakes_text(&broken.err().unwrap()).contains("way out:"));
 }
+
+#[test]
+fn every_ready_made_site_passes_and_only_the_demo_is_in_control() {
+    for name in shipped_names() {
+        let site = load_shipped(name, &Overrides::default()).map_err(|list| shown(Err(list)));
+        let site = site.unwrap_or_else(|list| panic!("{name}\n{list}"));
+        assert_eq!(site.site.policy.control == Control::On, name == "demo", "{name}");
+        assert!(site.site.policy.authority > Watts(0), "{name}");
+        let missing: Vec<&str> = site
+            .site
+            .wiring
+            .inverters
+            .iter()
+            .filter(|inverter| inverter.power.total.is_none() && inverter.power.phase == [None; 3])
+            .map(|inverter| inverter.spec.name.as_str())
+            .collect();
+        assert_eq!(missing, Vec::<&str>::new(), "{name}: inverters whose power nobody tells");
+        assert!(site.site.wiring.battery.soc.is_some(), "{name}");
+        for device in site.devices.iter().filter(|device| device.address.is_some()) {
+            assert!(!device.signals.is_empty(), "{name} {}", device.name);
+        }
+    }
+}

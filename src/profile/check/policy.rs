@@ -4,7 +4,7 @@ use crate::control::policy::{Condition, Control, GeneratorPolicy, GuardKind, Pol
 use crate::control::units::{DeciCelsius, Soc, Span, Watts};
 use crate::profile::draft::{Bms, ConditionDraft, Draft};
 use crate::profile::layers::Effective;
-use crate::profile::value::Measure;
+use crate::profile::measure::Measure;
 use crate::profile::wire::{Resolved, Wired, starter};
 
 use super::Findings;
@@ -70,14 +70,14 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
             format!("write floor = {} or more, lower island_reserve and absolute_floor, or write floor = 0 for none", percent(least)),
         );
     }
-    if let (Some(low), Some(high)) = (draft.temperature_min, draft.temperature_max) {
-        if low >= high {
-            findings.refuse(
-                "policy.battery.temperature_min",
-                format!("the lowest temperature {low} is not below the highest {high}"),
-                "make temperature_min the smaller of the two",
-            );
-        }
+    if let (Some(low), Some(high)) = (draft.temperature_min, draft.temperature_max)
+        && low >= high
+    {
+        findings.refuse(
+            "policy.battery.temperature_min",
+            format!("the lowest temperature {low} is not below the highest {high}"),
+            "make temperature_min the smaller of the two",
+        );
     }
 }
 
