@@ -4,4 +4,6 @@ pub mod cli;
 pub mod control;
 pub mod device;
 pub mod modbus;
+pub mod plant;
 pub mod profile;
+pub mod services;

@@ -328,7 +328,9 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
             }
             continue;
         }
-        if let Some(before) = seen.insert(path.clone(), written.clone()) {
+        // On the command line, what is said later replaces what was said before.
+        let before = seen.insert(path.clone(), written.clone());
+        if let Some(before) = before.filter(|_| raw.origin != Origin::CommandLine) {
             mistakes.push(mistake(
                 &raw,
                 format!("`{before}` and `{written}` say the same thing twice"),

@@ -386,7 +386,8 @@ fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
     assert_eq!(site.site.policy.battery.floor, Soc::percent(25));
     assert_eq!(site.site.policy.generator.as_ref().unwrap().quiet.unwrap().from, 77_400);
     overrides.set.push("policy.battery.floor=30".to_owned());
-    overrides.set.push("policy.generator.start={ soc = 35 }".to_owned());
+    overrides.set.push("policy.generator.start={ soc = 36 }".to_owned());
+    overrides.set.push("policy.generator.soc.start=35".to_owned());
     let site = hut(&overrides).map_err(|list| shown(Err(list))).unwrap();
     assert_eq!(site.site.policy.battery.floor, Soc::percent(30));
     assert_eq!(site.site.policy.generator.as_ref().unwrap().soc.unwrap().start, 3_500);
