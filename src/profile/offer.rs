@@ -2,7 +2,7 @@
 
 use crate::control::signal::{Phase, Quantity};
 use crate::control::units::{Span, Watts};
-use crate::device::definition::Definition;
+use crate::device::definition::{Control, Definition};
 use crate::device::order::ControlKind;
 
 use super::draft::Role;
@@ -33,15 +33,16 @@ pub struct OfferedControl {
     pub confirm: Option<Quantity>,
 }
 
-/// What a definition offers.
+/// What a definition offers when these of its units are asked.
 #[must_use]
-pub fn defined(definition: &Definition) -> Offer {
+pub fn defined(definition: &Definition, asked: &dyn Fn(usize) -> bool) -> Offer {
     let mut offer = Offer::default();
-    for point in &definition.points {
+    for point in definition.points.iter().filter(|point| asked(point.unit)) {
         let channels = if point.channels > 1 { 1..=point.channels } else { 0..=0 };
         offer.points.extend(channels.map(|channel| (point.quantity, point.phase, channel)));
     }
-    for control in &definition.controls {
+    let reachable = |control: &&Control| control.command.iter().all(|write| asked(write.unit));
+    for control in definition.controls.iter().filter(reachable) {
         offer.controls.push(OfferedControl {
             kind: control.kind,
             channels: control.channels,

@@ -45,15 +45,21 @@ pub fn framing(device: &Resolved) -> Framing {
 }
 
 /// The unit ids that the profile chose, by the definition's names.
-pub fn units(device: &Resolved) -> BTreeMap<String, u8> {
+pub fn units(draft: &DeviceDraft, definition: Option<&Definition>) -> BTreeMap<String, u8> {
     let mut units = BTreeMap::new();
-    let main = device.definition.as_ref().and_then(|definition| definition.units.first());
+    let main = definition.and_then(|definition| definition.units.first());
     let id = |id: i64| u8::try_from(id).ok();
-    if let (Some(main), Some(id)) = (main, device.draft.unit.and_then(id)) {
+    if let (Some(main), Some(id)) = (main, draft.unit.and_then(id)) {
         units.insert(main.name.clone(), id);
     }
-    units.extend(device.draft.units.iter().filter_map(|(name, unit)| Some((name.clone(), id(*unit)?))));
+    units.extend(draft.units.iter().filter_map(|(name, unit)| Some((name.clone(), id(*unit)?))));
     units
+}
+
+/// Whether a unit of the definition is asked: it has a usual id, or the profile gave one.
+pub fn is_asked(definition: &Definition, chosen: &BTreeMap<String, u8>, unit: usize) -> bool {
+    let unit = definition.units.get(unit);
+    unit.is_some_and(|unit| unit.default.is_some() || chosen.contains_key(&unit.name))
 }
 
 /// Looks up every device's definition and finds what does not fit.
@@ -69,7 +75,10 @@ pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
     for (name, device) in &draft.devices {
         let definition = device.definition.as_deref().and_then(|wanted| definition(name, wanted, findings));
         let offer = match &definition {
-            Some(definition) => offer::defined(definition),
+            Some(definition) => {
+                let chosen = units(device, Some(definition));
+                offer::defined(definition, &|unit| is_asked(definition, &chosen, unit))
+            }
             None => offer::by_roles(&device.roles),
         };
         let resolved = Resolved { name: name.clone(), draft: device.clone(), definition, offer };
@@ -160,7 +169,9 @@ fn one(device: &Resolved, findings: &mut Findings<'_>) {
     }
     if let Some(definition) = &device.definition {
         speaking(device, definition, findings);
-        playing(device, &device.offer, findings);
+        playing(device, definition, findings);
+        ordering(device, &device.offer, findings);
+        channels(&device.draft, device, &device.offer, findings);
     }
 }
 
@@ -194,27 +205,40 @@ fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<
     }
 }
 
-fn playing(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
-    let draft = &device.draft;
-    let roles = format!("device.{}.roles", device.name);
-    let tells = |quantity: Quantity| offer.points.iter().any(|(offered, ..)| *offered == quantity);
-    let told = |kind| offer.controls.iter().find(|control| control.kind == kind);
-    for role in &draft.roles {
-        let needs_no_point = matches!(role, Role::GeneratorContact | Role::Io);
-        let stands_in =
-            matches!(role, Role::Pv | Role::Generator | Role::LoadMeter) && tells(Quantity::GridPower);
-        let commanded = *role == Role::Generator && told(ControlKind::GeneratorRun).is_some();
-        let plays = offer::quantities(*role).iter().any(|quantity| tells(*quantity));
-        if !(plays || needs_no_point || stands_in || commanded) {
+fn playing(device: &Resolved, definition: &Definition, findings: &mut Findings<'_>) {
+    let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
+    let everything = offer::defined(definition, &|_| true);
+    for role in device.draft.roles.iter().filter(|role| !plays(**role, &device.offer)) {
+        let silent = definition.units.iter().enumerate().filter(|(_, unit)| unit.default.is_none());
+        let lacking = silent.map(|(_, unit)| unit.name.as_str()).collect::<Vec<_>>().join(", ");
+        if plays(*role, &everything) {
             findings.refuse(
-                &roles,
+                &key("units"),
+                format!("the role \"{}\" is played by a unit whose id is not known", role.name()),
+                format!("write units = {{ NAME = id }} with the one it is: {lacking}"),
+            );
+        } else {
+            findings.refuse(
+                &key("roles"),
                 format!("the definition tells nothing that the role \"{}\" needs", role.name()),
                 format!("remove \"{}\", or choose the definition of a device that can play it", role.name()),
             );
         }
     }
-    ordering(device, offer, findings);
-    channels(draft, device, offer, findings);
+}
+
+/// Whether what is offered is enough for a role.
+fn plays(role: Role, offer: &Offer) -> bool {
+    let tells = |quantity: Quantity| offer.points.iter().any(|(offered, ..)| *offered == quantity);
+    let needs_no_point = matches!(role, Role::GeneratorContact | Role::Io);
+    let stands_in =
+        matches!(role, Role::Pv | Role::Generator | Role::LoadMeter) && tells(Quantity::GridPower);
+    let commanded =
+        role == Role::Generator && offer.controls.iter().any(|it| it.kind == ControlKind::GeneratorRun);
+    needs_no_point
+        || stands_in
+        || commanded
+        || offer::quantities(role).iter().any(|quantity| tells(*quantity))
 }
 
 fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {

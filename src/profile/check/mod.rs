@@ -102,7 +102,7 @@ fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: &
             orders: wired.orders.remove(&device.name).unwrap_or_default(),
             address: device.draft.address.as_deref().and_then(devices::address),
             framing: devices::framing(&device),
-            units: devices::units(&device),
+            units: devices::units(&device.draft, device.definition.as_deref()),
             phases: device.phases(),
             poll: device.draft.poll,
             mode: device.draft.mode,
