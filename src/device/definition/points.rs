@@ -62,7 +62,7 @@ pub fn point(mut section: Section, report: &mut Report, head: &Head) -> Option<P
     // A phase or place that could not be read must not hide the mistakes in the rest of the table.
     let quantity = signal.map_or(Quantity::LoadPower, |(quantity, _)| quantity);
     let codec = codec(&mut section, report, head, quantity, place.as_ref());
-    let examples = examples(&mut section, report, &codec);
+    let examples = examples(&mut section, report, &codec, place.as_ref());
     let witness = witness.and_then(|found| witness_of(&section, report, &found, place.as_ref()));
     section.finish(report);
     let (quantity, phase) = signal?;
@@ -321,7 +321,12 @@ fn witness_of(
     }
 }
 
-fn examples(section: &mut Section, report: &mut Report, codec: &Codec) -> Vec<Example> {
+fn examples(
+    section: &mut Section,
+    report: &mut Report,
+    codec: &Codec,
+    place: Option<&Place>,
+) -> Vec<Example> {
     let mut examples = Vec::new();
     let own = section.start;
     let given = section.sections(report, "words");
