@@ -35,6 +35,21 @@ impl Resolved {
         self.draft.phases.unwrap_or([true, false, false])
     }
 
+    fn is_told(&self, kind: ControlKind) -> bool {
+        self.offer.controls.iter().any(|control| control.kind == kind)
+    }
+
+    /// The relay, from 1, that closes the generator's start contact. A device that speaks for the generator, has
+    /// relays and takes no start command starts it by its first relay unless the profile names another.
+    pub fn contact(&self) -> Option<u8> {
+        if !self.is_told(ControlKind::Relay) {
+            return None;
+        }
+        let implied = self.has(Role::Generator) && !self.is_told(ControlKind::GeneratorRun);
+        let named = self.draft.contact.and_then(|channel| u8::try_from(channel).ok());
+        (self.has(Role::GeneratorContact) || implied).then(|| named.unwrap_or(1))
+    }
+
     /// A device with one phase calls it its first, wherever it is wired.
     fn site_phase(&self, phase: Phase) -> Phase {
         let moves = self.has(Role::Inverter) || self.has(Role::Pv);
@@ -85,7 +100,8 @@ fn speakers(quantity: Quantity) -> &'static [Role] {
         Q::LoadPower => &[Role::LoadMeter],
         Q::LoadInPower | Q::LoadOutPower => &[Role::LoadMeter, Role::Inverter],
         Q::SiteSetpoint => &[Role::Inverter],
-        Q::GeneratorRunning | Q::GeneratorContact => &[Role::Generator, Role::GeneratorContact],
+        Q::GeneratorRunning => &[Role::Generator, Role::GeneratorContact],
+        Q::GeneratorContact => &[Role::GeneratorContact, Role::Generator],
         Q::GeneratorPower
         | Q::GeneratorAcPresent
         | Q::GeneratorFuel
@@ -136,11 +152,11 @@ fn meaning(device: &Resolved, quantity: Quantity) -> Quantity {
 /// What a point of a device stands for at this site.
 fn part(device: &Resolved, point: (Quantity, Phase, u8)) -> (Quantity, Phase, u8) {
     let (quantity, phase, channel) = point;
-    let is = |wanted: Option<i64>| wanted.is_some_and(|wanted| wanted == i64::from(channel.max(1)));
-    if device.has(Role::GeneratorContact) && quantity == Quantity::Relay && is(device.draft.contact) {
+    let here = channel.max(1);
+    if quantity == Quantity::Relay && device.contact() == Some(here) {
         return (Quantity::GeneratorContact, Phase::Total, 0);
     }
-    if quantity == Quantity::Input && is(device.draft.running_input) {
+    if quantity == Quantity::Input && device.draft.running_input == Some(i64::from(here)) {
         return (Quantity::GeneratorRunning, Phase::Total, 0);
     }
     (meaning(device, quantity), device.site_phase(phase), channel)
@@ -282,20 +298,24 @@ fn inverter(device: &Resolved, signals: &Signals, authority: Watts) -> InverterW
     }
 }
 
-/// The device that starts the generator, and by which control and channel.
+/// The device that starts the generator, and by which control and channel: who was given the contact, else who takes
+/// a start command, else a relay of the device that speaks for the generator.
 pub fn starter(devices: &[Resolved]) -> Option<(&Resolved, ControlKind, u8)> {
-    let told = |device: &Resolved, kind| device.offer.controls.iter().any(|control| control.kind == kind);
-    let contact = devices.iter().find(|device| device.has(Role::GeneratorContact));
-    if let Some(device) = contact {
-        if told(device, ControlKind::Relay) {
-            let channel = device.draft.contact.and_then(|channel| u8::try_from(channel).ok()).unwrap_or(1);
-            return Some((device, ControlKind::Relay, channel));
-        }
-        return told(device, ControlKind::GeneratorRun).then_some((device, ControlKind::GeneratorRun, 0));
-    }
-    let set = devices.iter().filter(|device| device.has(Role::Generator));
-    let able = |device: &&Resolved| told(device, ControlKind::GeneratorRun);
-    set.into_iter().find(able).map(|device| (device, ControlKind::GeneratorRun, 0))
+    let by_relay = |device: &'_ Resolved| device.contact().map(|channel| (ControlKind::Relay, channel));
+    let by_command = |device: &'_ Resolved| {
+        device.is_told(ControlKind::GeneratorRun).then_some((ControlKind::GeneratorRun, 0))
+    };
+    let of = |role: Role| devices.iter().filter(move |device| device.has(role));
+    let found = of(Role::GeneratorContact)
+        .next()
+        .map(|device| (device, by_relay(device).or_else(|| by_command(device))))
+        .or_else(|| {
+            of(Role::Generator).map(|device| (device, by_command(device))).find(|(_, how)| how.is_some())
+        })
+        .or_else(|| {
+            of(Role::Generator).map(|device| (device, by_relay(device))).find(|(_, how)| how.is_some())
+        });
+    found.and_then(|(device, how)| how.map(|(kind, channel)| (device, kind, channel)))
 }
 
 fn actuators(devices: &[Resolved], wired: &mut Wired) {

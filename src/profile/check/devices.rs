@@ -44,13 +44,20 @@ pub fn framing(device: &Resolved) -> Framing {
     })
 }
 
+/// The unit that `unit = 100` means: the one that stands for the device as a whole, or the only one.
+fn main_unit(definition: &Definition) -> Option<&str> {
+    let named = |wanted: &str| definition.units.iter().find(|unit| unit.name == wanted);
+    let only = definition.units.first().filter(|_| definition.units.len() == 1);
+    named("device").or_else(|| named("system")).or(only).map(|unit| unit.name.as_str())
+}
+
 /// The unit ids that the profile chose, by the definition's names.
 pub fn units(draft: &DeviceDraft, definition: Option<&Definition>) -> BTreeMap<String, u8> {
     let mut units = BTreeMap::new();
-    let main = definition.and_then(|definition| definition.units.first());
+    let main = definition.and_then(main_unit);
     let id = |id: i64| u8::try_from(id).ok();
     if let (Some(main), Some(id)) = (main, draft.unit.and_then(id)) {
-        units.insert(main.name.clone(), id);
+        units.insert(main.to_owned(), id);
     }
     units.extend(draft.units.iter().filter_map(|(name, unit)| Some((name.clone(), id(*unit)?))));
     units
@@ -184,13 +191,19 @@ fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<
             format!("write one of {}", names.join(", ")),
         );
     }
-    let main = names.first().copied().unwrap_or_default();
-    if device.draft.unit.is_some() && device.draft.units.contains_key(main) {
-        findings.refuse(
+    match main_unit(definition) {
+        Some(main) if device.draft.unit.is_some() && device.draft.units.contains_key(main) => findings
+            .refuse(
+                &format!("device.{}.unit", device.name),
+                format!("`unit` and `units.{main}` say the same thing twice"),
+                "remove one of the two",
+            ),
+        None if device.draft.unit.is_some() => findings.refuse(
             &format!("device.{}.unit", device.name),
-            format!("`unit` and `units.{main}` say the same thing twice"),
-            "remove one of the two",
-        );
+            "the definition has several units, and none stands for the whole device",
+            format!("write units = {{ NAME = id }} with one of {}", names.join(", ")),
+        ),
+        Some(_) | None => {}
     }
     let spoken = match framing(device) {
         Framing::Tcp => definition::Framing::Tcp,
@@ -244,7 +257,7 @@ fn plays(role: Role, offer: &Offer) -> bool {
 fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
     let draft = &device.draft;
     let told = |kind| offer.controls.iter().any(|control| control.kind == kind);
-    let inverter = draft.roles.contains(&Role::Inverter);
+    let inverter = draft.roles.contains(&Role::Inverter) && plays(Role::Inverter, offer);
     let (direct, supervise) = (told(ControlKind::InverterPower), told(ControlKind::GridSetpoint));
     if inverter && draft.mode == Mode::Supervise && !supervise {
         findings.refuse(

@@ -11,6 +11,7 @@ use crate::control::policy::Control;
 use crate::control::signal::Phase;
 use crate::control::site::SiteConfig;
 use crate::device::mistake::Mistake;
+use crate::device::order::ControlKind;
 
 use super::draft::Draft;
 use super::layer::Origin;
@@ -148,6 +149,14 @@ fn notes(draft: &Draft, devices: &[Resolved], wired: &Wired) -> Vec<String> {
     }
     for (definition, names) in unproven {
         notes.push(format!("{definition} is unproven on hardware ({})", names.join(", ")));
+    }
+    if let Some((device, ControlKind::Relay, channel)) = wire::starter(devices)
+        && device.draft.contact.is_none()
+    {
+        let name = &device.name;
+        notes.push(format!(
+            "{name} starts the generator by its relay {channel}; contact = 2 would name another"
+        ));
     }
     for device in devices.iter().filter(|device| device.draft.address.is_none()) {
         notes.push(format!("{} has no address: it is never polled, it is its signals only", device.name));

@@ -28,14 +28,22 @@ pub fn fit(resolved: &[Resolved], findings: &mut Findings<'_>) {
     }
     for ((host, port), loads) in endpoints {
         let busy: i64 = loads.iter().map(Load::permille).sum();
-        let Some(worst) = loads.iter().max_by_key(|load| load.permille()).filter(|_| busy > 500) else { continue };
+        let Some(worst) = loads.iter().max_by_key(|load| load.permille()).filter(|_| busy > 500) else {
+            continue;
+        };
         let requests: usize = loads.iter().map(|load| load.fast).sum();
         let others: i64 = busy - worst.permille();
         let way_out = match worst.period_within(500 - others) {
             Some(period) => {
-                format!("write poll = \"{}\" at device {}", Measure::Duration.print(period.0), worst.device.name)
+                format!(
+                    "write poll = \"{}\" at device {}",
+                    Measure::Duration.print(period.0),
+                    worst.device.name
+                )
             }
-            None => "give the devices at this address longer polls, or connect some of them elsewhere".to_owned(),
+            None => {
+                "give the devices at this address longer polls, or connect some of them elsewhere".to_owned()
+            }
         };
         findings.refuse(
             &format!("device.{}.poll", worst.device.name),

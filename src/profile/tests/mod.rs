@@ -1,5 +1,7 @@
 //! What an operator meets: mistakes with their places and ways out, layers, origins, ready-made sites.
 
+mod devices;
+
 use super::*;
 use crate::control::policy::Control;
 use crate::control::units::{Soc, Span, Watts};
