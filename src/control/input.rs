@@ -159,6 +159,86 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// One of each.
+    pub const LISTED: [Self; 13] = [
+        Self::MeterLost,
+        Self::SocLost,
+        Self::BmsLost,
+        Self::InverterLost,
+        Self::OrderGivenUp(0),
+        Self::GeneratorFailToStart,
+        Self::GeneratorUnexpectedStop,
+        Self::GeneratorFailToStop,
+        Self::GeneratorRemoteOff,
+        Self::GeneratorFault,
+        Self::GeneratorAdopted,
+        Self::GeneratorMaxRun,
+        Self::GeneratorNoFeedback,
+    ];
+
+    /// How urgent it is: `page` wakes someone, `ticket` waits for the morning, `info` is good to know.
+    #[must_use]
+    pub fn severity(self) -> &'static str {
+        match self {
+            Self::SocLost
+            | Self::BmsLost
+            | Self::InverterLost
+            | Self::OrderGivenUp(_)
+            | Self::GeneratorFailToStart
+            | Self::GeneratorFailToStop
+            | Self::GeneratorFault => "page",
+            Self::MeterLost
+            | Self::GeneratorUnexpectedStop
+            | Self::GeneratorRemoteOff
+            | Self::GeneratorMaxRun => "ticket",
+            Self::GeneratorAdopted | Self::GeneratorNoFeedback => "info",
+        }
+    }
+
+    /// What happened and what to do, for a person.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::MeterLost => {
+                "the grid meter has said nothing usable for a minute; the battery waits. Check its power, cable and address"
+            }
+            Self::SocLost => {
+                "the state of charge is unknown; the battery is only charged by PV. Check the battery monitor and its link"
+            }
+            Self::BmsLost => {
+                "the BMS fell silent; its limits count as 0. Check the BMS and the cable to the inverter or GX"
+            }
+            Self::InverterLost => {
+                "no inverter answers; its own watchdog decides now. Check its power, cable and address"
+            }
+            Self::OrderGivenUp(_) => {
+                "a device refuses our orders or contradicts them. Check its mode, its lock and whether another controller writes"
+            }
+            Self::GeneratorFailToStart => {
+                "the generator did not start within its attempts. Check fuel, starter battery and its panel, then acknowledge"
+            }
+            Self::GeneratorUnexpectedStop => {
+                "the engine stopped without being told. Check fuel and its panel"
+            }
+            Self::GeneratorFailToStop => {
+                "the engine still turns after it was told to stop. Check the start relay and the panel's mode"
+            }
+            Self::GeneratorRemoteOff => {
+                "the generator is not in automatic mode; nothing is commanded. Set its panel to auto"
+            }
+            Self::GeneratorFault => {
+                "the generator reports a shutdown fault. Read its panel, mend the cause, then acknowledge"
+            }
+            Self::GeneratorAdopted => {
+                "the generator was found running and is treated as ours. Nothing to do, unless somebody else started it"
+            }
+            Self::GeneratorMaxRun => "the generator ran longer than allowed. Check why its stop condition is never met",
+            Self::GeneratorNoFeedback => {
+                "nothing confirms that the engine turns; running is assumed. Wire a running signal"
+            }
+        }
+    }
+
     /// Its kebab-case code.
     #[must_use]
     pub fn code(self) -> &'static str {
