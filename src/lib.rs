@@ -1,7 +1,9 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod cli;
 pub mod control;
 pub mod device;
 pub mod modbus;
 pub mod plant;
+pub mod profile;
 pub mod services;
