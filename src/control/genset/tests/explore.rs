@@ -18,8 +18,8 @@ fn small() -> GeneratorPolicy {
     let tick = Span::secs(TICK);
     GeneratorPolicy {
         soc: soc(30, 70, 0, 0),
-        rest: Span::secs(10),
-        min_off: Span::secs(20),
+        rest: Span::secs(20),
+        min_off: Span::secs(30),
         min_run: Span::secs(30),
         start_timeout: tick,
         attempts: 2,
@@ -83,7 +83,7 @@ fn words() -> Vec<Word> {
 /// Seen from `now`, with ages that no timer tells apart made equal, and without counters.
 fn canonical(mut genset: Genset, now: Mono) -> Genset {
     let age = |moment: &mut Mono, horizon: i64| *moment = Mono(moment.since(now).0.max(-horizon * 1_000));
-    let waits = if genset.state == GensetState::Boot { 30 } else { 10 };
+    let waits = if genset.state == GensetState::Boot { 30 } else { 20 };
     age(&mut genset.since, waits);
     let moments =
         [&mut genset.at, &mut genset.run_since, &mut genset.stopped_at, &mut genset.automatic_since];
@@ -95,7 +95,7 @@ fn canonical(mut genset: Genset, now: Mono) -> Genset {
     let mut flags: Vec<&mut Mono> = genset.feedback.moments().collect();
     for flag in flags.chunks_mut(2) {
         let (heard, since) = (*flag[1], &mut *flag[0]);
-        *since = (*since).max(heard - Span::secs(10));
+        *since = (*since).max(heard - Span::secs(20));
     }
     flags.into_iter().for_each(|moment| age(moment, SILENCE));
     (genset.starts, genset.run_time) = (0, Span::ZERO);

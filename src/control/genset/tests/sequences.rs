@@ -374,3 +374,19 @@ fn g87_a_run_that_lasts_too_long_is_told() {
     ",
     );
 }
+
+#[test]
+fn after_a_lost_run_the_load_comes_back_when_the_voltage_is_gone() {
+    check(
+        hearing(base()),
+        "
+        at  run ac manual | cmd state    permit
+        0   0   0  run    | 1   starting 0
+        5   1   1  run    | 1   running  1
+        50  0   1  run    | 1   running  1
+        55  0   1  auto   | 0   resting  0
+        70  0   0  auto   | 0   resting  0
+        73  0   0  auto   | 0   stopped  1
+    ",
+    );
+}

@@ -287,3 +287,48 @@ fn the_next_timer_is_announced() {
     rig.policy.min_run = Span::secs(100);
     assert_eq!(due(&rig), 100, "the floor");
 }
+
+#[test]
+fn a_running_engine_is_not_taken_over_on_old_feedback() {
+    check(
+        hearing(floor(0)),
+        "
+        at  soc run contact | cmd state    why
+        0   60  1   0       | 0   external none
+        10  60  -   .       | 0   external .
+        50  20  -   .       | 0   external stale
+        90  20  1   .       | 1   running  soc
+    ",
+    );
+}
+
+#[test]
+fn an_operator_who_ends_a_run_during_a_restart_has_ended_it() {
+    check(
+        hearing(floor(600)),
+        "
+        at  run manual process | cmd state
+        0   0   run    .       | 1   starting
+        5   1   run    .       | 1   running
+        100 -   run    resume  | 1   running
+        102 -   auto   .       | 1   running
+        110 1   auto   .       | 0   stopping
+    ",
+    );
+}
+
+#[test]
+fn voltage_that_nobody_hears_any_more_is_a_timer_too() {
+    let mut rig = Rig::new(base());
+    rig.say("ac", "1");
+    rig.say("manual", "run");
+    rig.step();
+    rig.say("ac", "-");
+    rig.say("manual", "off");
+    rig.now = Mono::ZERO + Span::secs(10);
+    assert_eq!(rig.step().state, GensetState::Stopping);
+    let due = rig.genset.next_wake(&rig.policy, rig.now);
+    assert_eq!(due, Mono(60_001));
+    rig.now = due;
+    assert_eq!(rig.step().state, GensetState::Stopped);
+}
