@@ -3,3 +3,5 @@
 pub mod control;
 pub mod device;
 pub mod modbus;
+pub mod plant;
+pub mod services;

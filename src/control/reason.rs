@@ -187,6 +187,8 @@ pub enum Reason {
     Authority(Watts),
     /// The correction is damped because the meter swings.
     OscDamp(u8),
+    /// Nobody declared how late the meter is: corrections are slower.
+    LagUnknown,
     /// The charge jumped faster than a battery can; waiting for it to be confirmed.
     SocJump(Soc),
     /// An operator, or whoever started it without a trace, decides over it: run or off.
@@ -245,6 +247,7 @@ impl Reason {
             Self::Saturated(..) => "saturated",
             Self::Authority(_) => "authority",
             Self::OscDamp(_) => "osc-damp",
+            Self::LagUnknown => "lag-unknown",
             Self::SocJump(_) => "soc-jump",
             Self::GeneratorManual => "generator-manual",
             Self::GeneratorSoc(_) => "generator-soc",
@@ -301,6 +304,7 @@ impl Reason {
             Self::Saturated(End::Low, limit) => format!("charge limited to {}", limit.abs()),
             Self::Authority(limit) => format!("this profile may order at most {limit}"),
             Self::OscDamp(score) => format!("the meter swings (score {score}): corrections are damped"),
+            Self::LagUnknown => "the meter's lag is not declared: corrections are slower".to_owned(),
             Self::SocJump(soc) => format!("the state of charge jumped to {soc}: waiting for confirmation"),
             Self::GeneratorManual => "an operator keeps it running or off".to_owned(),
             Self::GeneratorSoc(soc) => format!("state of charge {soc} reached the start value"),
@@ -361,6 +365,12 @@ pub struct Reasons {
 }
 
 impl Reasons {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.binding = 0;
+    }
+
     /// Adds one; silently full after [`MAX_REASONS`].
     pub fn push(&mut self, tier: Tier, reason: Reason) {
         let _full = self.all.try_push(Cause { tier, reason });

@@ -377,3 +377,18 @@ fn quiet(hours: Option<QuietHours>, wall: Option<Wall>) -> bool {
         second >= hours.from || second < hours.to
     }
 }
+impl Default for GensetView {
+    fn default() -> Self {
+        Self {
+            state: GensetState::Boot,
+            command: false,
+            load_permit: true,
+            reason: None,
+            quiet: false,
+            starts: 0,
+            run_time: Span::ZERO,
+            min_run_left: Span::ZERO,
+            attempt: 0,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The devices of a site and the endpoints that carry them: from orders of the pure half to orders of a device,
+//! and from what a device said back to signals.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::control::policy::Control;
+use crate::control::site::{Command, Input, Order, Outcome};
+use crate::control::units::{Mono, Watts};
+use crate::device::exchange::{Failure, Heard};
+use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
+use crate::device::session::Session;
+use crate::modbus::dial::{Dial, Tcp};
+use crate::modbus::endpoint::{Endpoint, Handle, Report};
+use crate::modbus::link::{self, LinkOptions};
+use crate::modbus::pacer::Pacer;
+use crate::modbus::state::LinkState;
+use crate::profile::{Checked, DeviceConfig, Framing};
+
+/// Reports that may wait for the decision loop.
+const REPORTS: usize = 256;
+
+/// How often each kind of write outcome was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// Accepted.
+    pub ok: u64,
+    /// Refused by the device.
+    pub refused: u64,
+    /// No answer, or no connection.
+    pub failed: u64,
+    /// Read back as something else.
+    pub contradicted: u64,
+}
+
+/// One device as the daemon knows it.
+#[derive(Debug)]
+pub struct Member {
+    /// What the profile says.
+    pub config: DeviceConfig,
+    /// Which endpoint carries it; none for a device without an address.
+    pub endpoint: Option<usize>,
+    /// When it last said something.
+    pub heard_at: Option<Mono>,
+    /// What became of its orders.
+    pub writes: Writes,
+}
+
+/// One endpoint as the daemon knows it.
+#[derive(Debug)]
+pub struct Line {
+    /// Host and port.
+    pub name: String,
+    handle: Handle,
+    state: watch::Receiver<LinkState>,
+    was_up: Option<bool>,
+}
+
+impl Line {
+    /// Its connection now.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.state.borrow().clone()
+    }
+}
+
+/// All devices and endpoints.
+#[derive(Debug)]
+pub struct Fleet {
+    /// In the profile's order.
+    pub members: Vec<Member>,
+    /// In the order of their first device.
+    pub lines: Vec<Line>,
+    /// By actuator: device, control, channel.
+    routes: Vec<Option<(usize, ControlKind, u8)>>,
+    tasks: JoinSet<()>,
+}
+
+impl Fleet {
+    /// Builds the endpoints and starts their tasks. Devices need not be there: endpoints keep dialling.
+    pub fn start(checked: &Checked, pacer: &Pacer) -> (Self, mpsc::Receiver<Report>) {
+        let writes = checked.site.policy.control == Control::On;
+        let (reports, receive) = mpsc::channel(REPORTS);
+        let mut fleet = Self {
+            members: Vec::new(),
+            lines: Vec::new(),
+            routes: vec![None; checked.site.wiring.actuators.len()],
+            tasks: JoinSet::new(),
+        };
+        let mut groups: BTreeMap<(String, u16, bool), Vec<(usize, Session)>> = BTreeMap::new();
+        for (place, config) in checked.devices.iter().enumerate() {
+            for ((kind, channel), actuator) in &config.orders {
+                if let Some(route) = fleet.routes.get_mut(usize::from(*actuator)) {
+                    *route = Some((place, *kind, *channel));
+                }
+            }
+            if let (Some((host, port)), Some(definition)) = (&config.address, &config.definition) {
+                let options = SessionOptions {
+                    units: config.units.clone(),
+                    writes,
+                    pace: config.poll,
+                    phases: phases_in_use(config),
+                };
+                let session = Session::new(Arc::clone(definition), options);
+                let rtu = config.framing == Framing::RtuOverTcp;
+                groups.entry((host.clone(), *port, rtu)).or_default().push((place, session));
+            }
+            fleet.members.push(Member {
+                config: config.clone(),
+                endpoint: None,
+                heard_at: None,
+                writes: Writes::default(),
+            });
+        }
+        for ((host, port, rtu), sessions) in groups {
+            fleet.start_line(host, port, rtu, writes, sessions, pacer, &reports);
+        }
+        (fleet, receive)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the facts of one endpoint")]
+    fn start_line(
+        &mut self,
+        host: String,
+        port: u16,
+        rtu: bool,
+        writes: bool,
+        sessions: Vec<(usize, Session)>,
+        pacer: &Pacer,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        let name = format!("{host}:{port}");
+        let mut options = LinkOptions { writes, ..LinkOptions::new(name.clone()) };
+        if rtu {
+            options.framing = link::Framing::Rtu;
+        }
+        for (device, session) in &sessions {
+            options = options.respecting(session.limits());
+            if let Some(member) = self.members.get_mut(*device) {
+                member.endpoint = Some(self.lines.len());
+            }
+        }
+        let dial: Arc<dyn Dial> = Arc::new(Tcp { host, port });
+        let (endpoint, handle) = Endpoint::new(options, dial, sessions, pacer.clone(), reports.clone());
+        let state = handle.state();
+        self.tasks.spawn(endpoint.run());
+        self.lines.push(Line { name, handle, state, was_up: None });
+    }
+
+    /// What a report means for the site, in order.
+    pub fn inputs(&mut self, report: &Report, mut take: impl FnMut(Input)) {
+        let Some(member) = self.members.get_mut(report.device) else { return };
+        for event in &report.events {
+            match event {
+                SessionEvent::Heard(heard) => {
+                    member.heard_at = Some(heard.asked_at);
+                    if let Some(input) = heard_input(&member.config, heard) {
+                        take(input);
+                    }
+                }
+                SessionEvent::Wrote { control, channel, seq, result, contradicted } => {
+                    let outcome = outcome(*result, *contradicted);
+                    count(&mut member.writes, outcome);
+                    if outcome != Outcome::Acknowledged {
+                        warn!(device = member.config.name, %control, ?outcome, "order not carried out");
+                    }
+                    if let Some(actuator) = member.config.orders.get(&(*control, *channel)) {
+                        take(Input::Wrote { actuator: *actuator, seq: *seq, outcome });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a command on its way. What the endpoint cannot take counts as failed, at once.
+    pub fn send(&self, command: &Command) -> Option<Input> {
+        let failed = Input::Wrote { actuator: command.actuator, seq: command.seq, outcome: Outcome::Failed };
+        let (device, order) = self.device_order(command)?;
+        let endpoint = self.members.get(device).and_then(|member| member.endpoint);
+        let Some(line) = endpoint.and_then(|at| self.lines.get(at)) else { return Some(failed) };
+        line.handle.order(device, order).err().map(|_| failed)
+    }
+
+    fn device_order(&self, command: &Command) -> Option<(usize, DeviceOrder)> {
+        let (device, control, channel) = self.routes.get(usize::from(command.actuator)).copied().flatten()?;
+        let mut values = Values::default();
+        let mut phase = OrderPhase::Command;
+        match command.order {
+            Order::Power(power) => values.power = power,
+            Order::Setpoint(setpoint) => values.setpoint = setpoint,
+            Order::Limit(limit) => values.limit = limit,
+            Order::Run(run) => values.run = run,
+            Order::Release => phase = OrderPhase::Release,
+        }
+        let order = DeviceOrder { control, channel, values, phase, seq: command.seq, expires: command.expires };
+        Some((device, order))
+    }
+
+    /// Stops all endpoints: releases first, at most this long in real time. Says what was not confirmed.
+    pub async fn stop(&mut self, releases: &[Command], reports: &mut mpsc::Receiver<Report>, within: Duration) {
+        let mut waiting: usize = 0;
+        for (at, line) in self.lines.iter().enumerate() {
+            let mine: Vec<_> = releases
+                .iter()
+                .filter_map(|command| self.device_order(command))
+                .filter(|(device, _)| self.members.get(*device).and_then(|m| m.endpoint) == Some(at))
+                .collect();
+            waiting = waiting.saturating_add(mine.len());
+            line.handle.stop(mine, within).await;
+        }
+        let deadline = tokio::time::Instant::now().checked_add(within.saturating_add(Duration::from_millis(200)));
+        let over = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now));
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                Some(report) = reports.recv() => {
+                    for event in &report.events {
+                        if let SessionEvent::Wrote { result: Ok(()), .. } = event {
+                            waiting = waiting.saturating_sub(1);
+                        }
+                    }
+                }
+                ended = self.tasks.join_next() => if ended.is_none() { break },
+                () = &mut over => break,
+            }
+        }
+        if waiting > 0 {
+            warn!(orders = waiting, "not every setpoint was released in time: the devices' own watchdogs act");
+        }
+    }
+
+    /// Whether a task of an endpoint has ended although nobody stopped it: our own bug.
+    pub fn lost_a_task(&mut self) -> bool {
+        self.tasks.try_join_next().is_some()
+    }
+
+    /// Logs links that went up or down since the last call.
+    pub fn log_changes(&mut self) {
+        for line in &mut self.lines {
+            let state = line.state.borrow();
+            if line.was_up == Some(state.up) {
+                continue;
+            }
+            match (state.up, &state.last_trouble) {
+                (true, _) => info!(endpoint = line.name, "link up"),
+                (false, Some(trouble)) => warn!(endpoint = line.name, %trouble, "link down"),
+                (false, None) => continue,
+            }
+            line.was_up = Some(state.up);
+        }
+    }
+}
+
+fn phases_in_use(config: &DeviceConfig) -> u8 {
+    let count = config.phases.iter().filter(|yes| **yes).count();
+    u8::try_from(count.clamp(1, 3)).unwrap_or(1)
+}
+
+fn heard_input(config: &DeviceConfig, heard: &Heard) -> Option<Input> {
+    let signal = config.signals.get(&(heard.quantity, heard.phase, heard.channel))?;
+    Some(Input::Heard { signal: *signal, value: heard.value, asked_at: heard.asked_at })
+}
+
+fn outcome(result: Result<(), Failure>, contradicted: bool) -> Outcome {
+    match result {
+        Ok(()) if contradicted => Outcome::Contradicted,
+        Ok(()) => Outcome::Acknowledged,
+        Err(Failure::Exception(code)) => Outcome::Refused(code),
+        Err(
+            Failure::Timeout
+            | Failure::OutOfStep
+            | Failure::Unreachable
+            | Failure::Expired
+            | Failure::Observing,
+        ) => Outcome::Failed,
+    }
+}
+
+fn count(writes: &mut Writes, outcome: Outcome) {
+    let counter = match outcome {
+        Outcome::Acknowledged => &mut writes.ok,
+        Outcome::Refused(_) => &mut writes.refused,
+        Outcome::Failed => &mut writes.failed,
+        Outcome::Contradicted => &mut writes.contradicted,
+    };
+    *counter = counter.saturating_add(1);
+}
+
+/// A power as people read it in logs.
+#[must_use]
+pub fn watts(phases: [Watts; 3]) -> Watts {
+    phases.into_iter().sum()
+}

@@ -1,0 +1,479 @@
+//! From the pure half's types to the ones that services may see. Runs after decisions, never inside them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::control::image::Slot;
+use crate::control::policy::Control;
+use crate::control::reading::Stage;
+use crate::control::reason::{Cause, Tier};
+use crate::control::signal::{Phase, Quantity, Signal};
+use crate::control::site::{Alarm, Event, ForcedCharge, Site};
+use crate::control::units::{MilliJoules, Mono, Span};
+use crate::daemon::clock::Clock;
+use crate::daemon::fleet::{Fleet, Member};
+use crate::device::definition::Definition;
+use crate::modbus::state::LinkState;
+use crate::profile::Checked;
+use crate::services::published as out;
+
+/// Events kept.
+const EVENTS: usize = 50;
+/// Points of the page's small curves, and the time between two.
+const POINTS: usize = 120;
+const POINT_EVERY: Span = Span::secs(15);
+/// A value is good up to this many of its device's poll periods, and at least this long.
+const GOOD_FOR: Span = Span::secs(15);
+const HELD_FOR: Span = Span::secs(300);
+
+/// What publishing remembers between decisions.
+#[derive(Debug, Default)]
+pub struct Publisher {
+    events: VecDeque<out::Event>,
+    binding_ms: BTreeMap<&'static str, i64>,
+    alarms_since: BTreeMap<&'static str, i64>,
+    history: VecDeque<out::Point>,
+    last: Option<Mono>,
+    last_point: Option<Mono>,
+    decisions: u64,
+    decision_time: std::time::Duration,
+}
+
+impl Publisher {
+    /// Takes note of one decision and what it took.
+    pub fn decided(&mut self, site: &Site, took: std::time::Duration, now: Mono) {
+        self.decisions = self.decisions.saturating_add(1);
+        self.decision_time = self.decision_time.saturating_add(took);
+        let elapsed = self.last.map_or(0, |before| now.since(before).0);
+        self.last = Some(now);
+        if let Some(cause) = site.decision().reasons.binding() {
+            let sum = self.binding_ms.entry(cause.reason.code()).or_default();
+            *sum = sum.saturating_add(elapsed);
+        }
+    }
+
+    /// Takes note of an event.
+    pub fn event(&mut self, event: &Event, utc_ms: i64) {
+        if let Event::Alarm(alarm, on) = event {
+            if *on {
+                self.alarms_since.insert(alarm.code(), utc_ms);
+            } else {
+                self.alarms_since.remove(alarm.code());
+            }
+        }
+        self.events.push_front(out::Event { utc_ms: Some(utc_ms), text: event_words(event) });
+        self.events.truncate(EVENTS);
+    }
+
+    /// Everything that services may see, now.
+    pub fn snapshot(&mut self, checked: &Checked, site: &Site, fleet: &Fleet, clock: &Clock) -> out::Published {
+        let now = clock.now();
+        let signals = signals(checked, site, now);
+        self.point(&signals, now);
+        let wall = clock.wall();
+        let policy = &site.config().policy;
+        let level = site.decision().stages.iter().map(|stage| stage.level()).max().unwrap_or(0);
+        let observing = policy.control == Control::Observe;
+        let mode = match (observing, level) {
+            (true, _) => out::Mode::Observe,
+            (false, 3) if site.decision().ready => out::Mode::Failsafe,
+            (false, _) => out::Mode::Auto,
+        };
+        out::Published {
+            build: out::Build {
+                version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
+                commit: Cow::Borrowed(option_env!("WATTKEEPER_COMMIT").unwrap_or("")),
+                target: Cow::Owned(format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
+            },
+            site: checked.name.clone(),
+            timezone: policy.timezone.clone(),
+            profile_hash: profile_hash(checked),
+            control: if observing { out::Control::Observe } else { out::Control::On },
+            mode,
+            now_ms: now.0,
+            utc_ms: Some(clock.utc_ms(now)),
+            started_utc_ms: Some(clock.started_utc_ms()),
+            clock_trusted: wall.valid,
+            fresh_for_ms: 0,
+            failsafe_level: level,
+            decisions: out::Work { count: self.decisions, seconds: self.decision_time.as_secs_f64() },
+            decision: (self.decisions > 0).then(|| decision(site, clock)),
+            generator: generator(checked, site),
+            devices: fleet.members.iter().map(|member| device(member, fleet, now)).collect(),
+            endpoints: fleet.lines.iter().map(|line| endpoint(&line.name, &line.state())).collect(),
+            energy: energy(site),
+            events: self.events.iter().cloned().collect(),
+            alarms: self.alarms(site),
+            binding_seconds: self
+                .binding_ms
+                .iter()
+                .map(|(code, ms)| counted(Cow::Borrowed(*code), seconds(Span(*ms))))
+                .collect(),
+            history: self.history.iter().copied().collect(),
+            signals,
+        }
+    }
+
+    fn point(&mut self, signals: &[out::Signal], now: Mono) {
+        if self.last_point.is_some_and(|last| now.since(last) < POINT_EVERY) {
+            return;
+        }
+        self.last_point = Some(now);
+        let seen = out::Published { signals: signals.to_vec(), ..out::Published::default() };
+        #[expect(clippy::cast_possible_truncation, reason = "a curve of a few pixels")]
+        let total = |quantity: Quantity| seen.total(quantity.name()).map(|value| value as f32);
+        let (ac, dc) = (total(Quantity::PvPower), total(Quantity::PvDcPower));
+        self.history.push_back(out::Point {
+            grid: total(Quantity::GridPower),
+            pv: ac.or(dc).map(|_| ac.unwrap_or(0.0) + dc.unwrap_or(0.0)),
+            load: total(Quantity::LoadPower),
+            battery: total(Quantity::BatteryPower),
+            soc: total(Quantity::BatterySoc),
+        });
+        if self.history.len() > POINTS {
+            self.history.pop_front();
+        }
+    }
+
+    fn alarms(&self, site: &Site) -> Vec<out::Alarm> {
+        let active = site.alarms();
+        Alarm::LISTED
+            .iter()
+            .map(|alarm| {
+                let on = active.iter().find(|other| other.code() == alarm.code());
+                out::Alarm {
+                    code: Cow::Borrowed(alarm.code()),
+                    severity: Cow::Borrowed(alarm.severity()),
+                    device: on.and_then(|alarm| alarm_device(site, *alarm)).unwrap_or_default(),
+                    active: on.is_some(),
+                    since_utc_ms: self.alarms_since.get(alarm.code()).copied(),
+                    text: alarm.words().to_owned(),
+                }
+            })
+            .collect()
+    }
+}
+
+fn alarm_device(site: &Site, alarm: Alarm) -> Option<String> {
+    match alarm {
+        Alarm::OrderGivenUp(place) => {
+            site.config().wiring.actuators.get(usize::from(place)).map(|spec| spec.device.clone())
+        }
+        _ => None,
+    }
+}
+
+fn event_words(event: &Event) -> String {
+    match event {
+        Event::Binding(reason) => format!("now bound by {reason}: {}", reason.words()),
+        Event::Guard(state) => format!("minimum SoC: {}", state.name()),
+        Event::Generator(state) => format!("generator: {}", state.name()),
+        Event::Alarm(alarm, true) => format!("alarm {}: {}", alarm.code(), alarm.words()),
+        Event::Alarm(alarm, false) => format!("alarm {} is over", alarm.code()),
+    }
+}
+
+fn counted<T>(what: out::Word, value: T) -> out::Counted<T> {
+    out::Counted { what, value }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 / 1_000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
+fn joules(energy: MilliJoules) -> f64 {
+    energy.0 as f64 / 1_000.0
+}
+
+/// A short hash of the effective values, so that two sites can be compared at a glance (FNV-1a).
+fn profile_hash(checked: &Checked) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for (key, value, _) in checked.origins() {
+        for byte in key.bytes().chain(value.bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}").chars().take(8).collect()
+}
+
+fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
+    let image = site.image();
+    let mut list: Vec<out::Signal> =
+        checked.site.signals.iter().map(|(id, signal)| shown(signal, image.slot(id), now)).collect();
+    let measured =
+        list.iter().any(|signal| signal.quantity == Quantity::LoadPower.name() && signal.value.is_some());
+    if !measured {
+        list.retain(|signal| signal.quantity != Quantity::LoadPower.name());
+        list.push(derived_load(&list));
+    }
+    list
+}
+
+fn shown(signal: &Signal, slot: Slot, now: Mono) -> out::Signal {
+    let unit = signal.quantity.unit();
+    let age = slot.asked_at().map(|at| now.since(at));
+    let (value, quality) = match (slot.reading(), age) {
+        (Some(reading), Some(age)) if age <= HELD_FOR => {
+            #[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
+            let value = reading.value as f64 / unit.steps() as f64;
+            let quality = if age <= GOOD_FOR.max(slow(signal.quantity)) { out::Quality::Good } else { out::Quality::Held };
+            (Some(value), quality)
+        }
+        _ => (None, out::Quality::Unknown),
+    };
+    out::Signal {
+        name: signal.name(),
+        quantity: Cow::Borrowed(signal.quantity.name()),
+        phase: Cow::Borrowed(match signal.phase {
+            Phase::Total => "",
+            Phase::L1 => "l1",
+            Phase::L2 => "l2",
+            Phase::L3 => "l3",
+        }),
+        device: signal.device.clone(),
+        unit: Cow::Borrowed(unit.symbol()),
+        value,
+        age_ms: age.map(|age| age.0),
+        quality,
+    }
+}
+
+/// Quantities that definitions poll slowly stay good for longer.
+fn slow(quantity: Quantity) -> Span {
+    match quantity.unit() {
+        crate::control::signal::Unit::WattHour
+        | crate::control::signal::Unit::Second
+        | crate::control::signal::Unit::Count
+        | crate::control::signal::Unit::CentiPercent
+        | crate::control::signal::Unit::DeciCelsius => Span::secs(150),
+        crate::control::signal::Unit::Watt
+        | crate::control::signal::Unit::MilliVolt
+        | crate::control::signal::Unit::MilliAmp
+        | crate::control::signal::Unit::MilliHertz
+        | crate::control::signal::Unit::Flag => Span::ZERO,
+    }
+}
+
+/// The load as the balance of what is measured, when nothing measures it: grid, AC PV, generator and inverters
+/// feed it, what hangs on the inverters' output included.
+fn derived_load(list: &[out::Signal]) -> out::Signal {
+    let seen = out::Published { signals: list.to_vec(), ..out::Published::default() };
+    let known = |quantity: Quantity| list.iter().any(|signal| signal.quantity == quantity.name());
+    let mut sum = Some(0.0);
+    for quantity in [
+        Quantity::GridPower,
+        Quantity::PvPower,
+        Quantity::InverterPower,
+        Quantity::LoadOutPower,
+        Quantity::GeneratorPower,
+    ] {
+        if known(quantity) {
+            sum = sum.and_then(|sum| Some(sum + seen.total(quantity.name())?));
+        }
+    }
+    let sum = sum.filter(|_| known(Quantity::GridPower) && known(Quantity::InverterPower));
+    let quality = if sum.is_some() { out::Quality::Good } else { out::Quality::Unknown };
+    out::Signal {
+        name: Quantity::LoadPower.name().to_owned(),
+        quantity: Cow::Borrowed(Quantity::LoadPower.name()),
+        unit: Cow::Borrowed("W"),
+        value: sum,
+        age_ms: sum.map(|_| 0),
+        quality,
+        ..out::Signal::default()
+    }
+}
+
+fn reason(cause: Cause, binding: bool) -> out::Reason {
+    out::Reason {
+        code: Cow::Borrowed(cause.reason.code()),
+        text: cause.reason.to_string(),
+        tier: Cow::Borrowed(cause.tier.label()),
+        words: cause.reason.words(),
+        binding,
+    }
+}
+
+fn decision(site: &Site, clock: &Clock) -> out::Decision {
+    let decided = site.decision();
+    let wiring = &site.config().wiring;
+    let binding = decided.reasons.binding();
+    let mut bound = false;
+    let reasons = decided
+        .reasons
+        .iter()
+        .map(|cause| {
+            let binds = !bound && Some(cause) == binding;
+            bound |= binds;
+            reason(cause, binds)
+        })
+        .collect();
+    let tier = |tier: Tier| Cow::Borrowed(tier.label());
+    out::Decision {
+        at_ms: decided.at.0,
+        utc_ms: Some(clock.utc_ms(decided.at)),
+        battery_order: decided.battery_order.0,
+        max_charge: decided.max_charge.0,
+        max_discharge: decided.max_discharge.0,
+        discharge_allowed: decided.discharge_allowed,
+        forced_charge: decided.forced_charge != ForcedCharge::None,
+        inverters: wiring
+            .inverters
+            .iter()
+            .zip(&decided.inverters)
+            .map(|(wired, [l1, l2, l3])| out::InverterOrder {
+                name: wired.spec.name.clone(),
+                l1: l1.0,
+                l2: l2.0,
+                l3: l3.0,
+            })
+            .collect(),
+        grid_setpoint: decided.grid_setpoint.0,
+        pv_limit: decided.pv_limit.map(|limit| limit.0),
+        guard: Cow::Borrowed(decided.guard.name()),
+        floor: decided.floor.map(|floor| f64::from(floor.centi()) / 100.0),
+        trim: decided.trim.0,
+        ladder: decided
+            .ladder
+            .iter()
+            .map(|rung| out::Rung { tier: tier(rung.tier), low: rung.low.0, high: rung.high.0 })
+            .collect(),
+        overruled: decided
+            .overruled
+            .iter()
+            .map(|cut| out::Overruled {
+                tier: tier(cut.tier),
+                wanted: cut.wanted.0,
+                got: cut.got.0,
+                by: tier(cut.by),
+            })
+            .collect(),
+        reasons,
+        stages: ["meter", "inverter", "soc", "bms", "pv", "generator"]
+            .into_iter()
+            .zip(decided.stages.map(Stage::name))
+            .map(|(input, stage)| out::InputStage { input: Cow::Borrowed(input), stage: Cow::Borrowed(stage) })
+            .collect(),
+    }
+}
+
+fn generator(checked: &Checked, site: &Site) -> Option<out::Generator> {
+    let policy = site.config().policy.generator.as_ref()?;
+    let view = &site.decision().generator;
+    let name = checked
+        .devices
+        .iter()
+        .find(|device| device.roles.contains(&crate::profile::Role::Generator))
+        .map_or("generator", |device| &device.name);
+    Some(out::Generator {
+        name: name.to_owned(),
+        state: Cow::Borrowed(view.state.name()),
+        command: view.command,
+        load_permit: view.load_permit,
+        reason: view.reason.map(|of| reason(Cause { tier: Tier::Connection, reason: of }, true)),
+        quiet: view.quiet,
+        starts: u64::from(view.starts),
+        run_seconds: seconds(view.run_time),
+        min_run_left: seconds(view.min_run_left),
+        attempt: view.attempt,
+        auto: policy.auto,
+    })
+}
+
+fn endpoint(name: &str, state: &LinkState) -> out::Endpoint {
+    let failures = state.troubles().find(|(label, _)| *label == "connect").map_or(0, |(_, count)| count);
+    out::Endpoint {
+        name: name.to_owned(),
+        connected: state.up,
+        connects: state.connects,
+        connect_failures: failures,
+    }
+}
+
+fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
+    let config = &member.config;
+    let state = member.endpoint.and_then(|at| fleet.lines.get(at)).map(super::fleet::Line::state);
+    let age = member.heard_at.map(|at| now.since(at));
+    let up = age.is_some_and(|age| age <= GOOD_FOR);
+    let alone = fleet.members.iter().filter(|other| other.endpoint == member.endpoint).count() == 1;
+    let definition = config.definition.as_deref();
+    let mut device = out::Device {
+        name: config.name.clone(),
+        definition: config.definition_name.clone().unwrap_or_default(),
+        address: config.address.as_ref().map(|(host, port)| format!("{host}:{port}")).unwrap_or_default(),
+        up,
+        last_success_age_ms: age.map(|age| age.0),
+        watchdog: watchdog(config.orders.is_empty(), definition),
+        unproven: definition.is_some_and(Definition::is_unproven),
+        writes: vec![
+            counted(Cow::Borrowed("ok"), member.writes.ok),
+            counted(Cow::Borrowed("refused"), member.writes.refused),
+            counted(Cow::Borrowed("failed"), member.writes.failed),
+            counted(Cow::Borrowed("contradicted"), member.writes.contradicted),
+        ],
+        ..out::Device::default()
+    };
+    if let Some(state) = state {
+        if !up {
+            device.error = match (&state.last_trouble, state.up) {
+                (Some(trouble), _) => trouble.to_string(),
+                (None, true) => "the device answers, but not with anything we know".to_owned(),
+                (None, false) => "not connected yet".to_owned(),
+            };
+        }
+        // Counters are the endpoint's; a device that shares one shows them once, at its first device.
+        let first = fleet.members.iter().find(|other| other.endpoint == member.endpoint);
+        if alone || first.is_some_and(|first| first.config.name == config.name) {
+            device.requests = state
+                .requests()
+                .filter(|(_, count)| *count > 0)
+                .map(|(function, count)| counted(Cow::Owned(function.code().to_string()), count))
+                .collect();
+            device.errors =
+                state.troubles().map(|(label, count)| counted(Cow::Borrowed(label), count)).collect();
+            device.exceptions = state
+                .exceptions()
+                .filter(|(_, count)| *count > 0)
+                .map(|(code, count)| counted(Cow::Owned(code.to_string()), count))
+                .collect();
+            #[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
+            let seconds = state.round_trips_us as f64 / 1e6;
+            device.answers = out::Work { count: state.answers, seconds };
+        }
+    }
+    device
+}
+
+/// What the device does when we fall silent, for a person.
+fn watchdog(idle: bool, definition: Option<&Definition>) -> String {
+    let Some(control) = definition.filter(|_| !idle).and_then(|definition| definition.controls.first()) else {
+        return String::new();
+    };
+    match control.watchdog {
+        Some(span) => format!("falls back by itself after {span}: {}", control.if_lost),
+        None => format!("no watchdog: {}", control.if_lost),
+    }
+}
+
+fn energy(site: &Site) -> out::Energy {
+    let ledger = site.ledger();
+    let wiring = &site.config().wiring;
+    let grid = wiring.grid.power.total.is_some() || wiring.grid.power.phase.iter().any(Option::is_some);
+    let when = |exists: bool, energy: MilliJoules| exists.then(|| joules(energy));
+    let battery = wiring.battery.power.is_some();
+    let mut pv = Vec::new();
+    if !wiring.pv.is_empty() || wiring.pv_dc.is_some() {
+        pv.push(counted(Cow::Borrowed("site"), joules(ledger.pv)));
+    }
+    out::Energy {
+        import: when(grid, ledger.grid_import),
+        export: when(grid, ledger.grid_export),
+        charge: when(battery, ledger.battery_charge),
+        discharge: when(battery, ledger.battery_discharge),
+        pv,
+        load: when(wiring.load.total.is_some() || grid, ledger.load),
+        generator: when(wiring.generator.power.is_some(), ledger.generator),
+    }
+}
