@@ -73,7 +73,10 @@ fn words() -> Vec<Word> {
                 (Manual::Auto, true, false, false),
                 (Manual::Auto, false, true, false),
             ] {
-                words.push(Word { charge, engine, manual, fault, local, acknowledge });
+                // At a high charge nothing is wanted that a fault or a switch could forbid.
+                if charge == 20 || !(fault || local || acknowledge) {
+                    words.push(Word { charge, engine, manual, fault, local, acknowledge });
+                }
             }
         }
     }
