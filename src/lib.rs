@@ -3,3 +3,4 @@
 pub mod control;
 pub mod device;
 pub mod modbus;
+pub mod scenario;

@@ -1,0 +1,6 @@
+//! Policies tested like code: scenario files, their runner and their reports.
+pub mod compare;
+pub(crate) mod format;
+pub mod judge;
+pub mod measure;
+pub(crate) mod timeline;
