@@ -3,4 +3,5 @@ pub mod compare;
 pub(crate) mod format;
 pub mod judge;
 pub mod measure;
+pub mod report;
 pub(crate) mod timeline;
