@@ -5,3 +5,4 @@ pub mod judge;
 pub mod measure;
 pub mod report;
 pub(crate) mod timeline;
+pub(crate) mod world;
