@@ -3,4 +3,8 @@
 pub mod control;
 pub mod device;
 pub mod modbus;
+<<<<<<< HEAD
 pub mod scenario;
+=======
+pub mod plant;
+>>>>>>> h/plant

@@ -87,6 +87,9 @@ pub enum Failure {
     /// Writing is not allowed here: the site observes.
     #[error("observing: nothing is written")]
     Observing,
+    /// What the write is computed from (a SunSpec chain, a rating, a scale) has not been read from the device.
+    #[error("the device has not yet told what this write needs")]
+    NotReady,
 }
 
 impl Failure {
@@ -95,7 +98,7 @@ impl Failure {
     pub fn poisons_connection(self) -> bool {
         match self {
             Self::Timeout | Self::OutOfStep | Self::Unreachable => true,
-            Self::Exception(_) | Self::Expired | Self::Observing => false,
+            Self::Exception(_) | Self::Expired | Self::Observing | Self::NotReady => false,
         }
     }
 }

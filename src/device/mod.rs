@@ -2,5 +2,13 @@
 //! order becomes writes. Nothing here opens a socket or reads a clock.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 
+pub mod codec;
+pub mod decimal;
+pub mod definition;
 pub mod exchange;
 pub mod mistake;
+pub mod order;
+pub mod quirk;
+pub mod recipe;
+pub mod sunspec;
+pub mod words;

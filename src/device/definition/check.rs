@@ -1,0 +1,224 @@
+//! What can only be seen when the whole definition is known: doubles, overlaps, values that no read can hold, and
+//! writes that would wear the device out.
+
+use super::controls::{belongs, can_confirm};
+use super::section::Report;
+use super::{Area, Control, Definition, Persistence, Place, Point, Write};
+use crate::device::exchange::Function;
+use crate::device::order::ControlKind;
+use crate::device::recipe;
+
+/// Adds what is wrong.
+pub fn check(definition: &Definition, report: &mut Report) {
+    if definition.points.is_empty() && report.mistakes.is_empty() {
+        report.on_line(1, "point", "the definition has no points", "add at least one [[point]]");
+    }
+    doubles(definition, report);
+    for point in &definition.points {
+        bounds(definition, point, report);
+    }
+    overlaps(definition, report);
+    for control in &definition.controls {
+        check_control(control, report);
+    }
+}
+
+fn doubles(definition: &Definition, report: &mut Report) {
+    for (at, point) in definition.points.iter().enumerate() {
+        let earlier = definition.points.iter().take(at);
+        let same = |other: &&Point| other.quantity == point.quantity && other.phase == point.phase;
+        if let Some(first) = earlier.clone().find(same) {
+            let cause = format!("`{}` is already the point on line {}", point.name(), first.line);
+            report.on_line(point.line, "signal", cause, "keep one of the two");
+        }
+    }
+}
+
+fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
+    let Place::Fixed(area, first) = &point.place else { return };
+    let key = point.name();
+    let (start, len) = extent(point, *first);
+    let steps = point.stride.saturating_mul(u16::from(point.channels).saturating_sub(1));
+    let end = u32::from(start).saturating_add(u32::from(len)).saturating_add(u32::from(steps));
+    if end > 65_536 {
+        report.on_line(
+            point.line,
+            &key,
+            "reaches beyond address 65535",
+            "correct the address, count or stride",
+        );
+    }
+    let most = if area.is_bits() { definition.limits.max_bits } else { definition.limits.max_registers };
+    if len > most {
+        let cause = format!("takes {len} registers in one read, the device answers at most {most}");
+        report.on_line(point.line, &key, cause, "read less, or move the witness nearer");
+    }
+    if point.channels > 1 && point.stride < point.codec.len() {
+        report.on_line(point.line, &key, "the channels overlap", "raise `stride`");
+    }
+    if let Some(hole) = hole(definition, point, *area, start, len) {
+        let cause = format!("its read crosses {hole}, of which nothing is known");
+        report.on_line(
+            point.line,
+            &key,
+            cause,
+            "declare the hole as [[readable]] with its source, or choose a nearer witness",
+        );
+    }
+}
+
+/// First address and length of what must come in one answer.
+fn extent(point: &Point, first: u16) -> (u16, u16) {
+    let start = point.witness.map_or(first, |witness| witness.min(first));
+    let end = first.saturating_add(point.codec.len());
+    let end = point.witness.map_or(end, |witness| end.max(witness.saturating_add(1)));
+    (start, end.saturating_sub(start))
+}
+
+fn hole(definition: &Definition, point: &Point, area: Area, start: u16, len: u16) -> Option<u16> {
+    let covered = |address: &u16| {
+        let by_point = definition.points.iter().any(|other| {
+            let Place::Fixed(other_area, at) = other.place else { return false };
+            let within = address.checked_sub(at).is_some_and(|offset| offset < other.codec.len());
+            other.unit == point.unit && other_area == area && (within || other.witness == Some(*address))
+        });
+        let declared = |hole: &super::Readable| {
+            hole.unit == point.unit && hole.area == area && (hole.first..=hole.last).contains(address)
+        };
+        by_point || definition.readable.iter().any(declared)
+    };
+    (start..start.saturating_add(len)).find(|address| !covered(address))
+}
+
+/// Two points may share registers only when both see the same value there: one is a sum or picks bits or codes.
+fn overlaps(definition: &Definition, report: &mut Report) {
+    for (at, point) in definition.points.iter().enumerate() {
+        let Place::Fixed(area, first) = point.place else { continue };
+        for other in definition.points.iter().take(at) {
+            let Place::Fixed(other_area, other_first) = other.place else { continue };
+            if other_area != area || other.unit != point.unit {
+                continue;
+            }
+            let before = first.min(other_first).saturating_add(match first < other_first {
+                true => point.codec.len(),
+                false => other.codec.len(),
+            });
+            if first.max(other_first) >= before || point.channels > 1 || other.channels > 1 {
+                continue;
+            }
+            let apart = first.abs_diff(other_first);
+            let aligned = point.codec.kind == other.codec.kind
+                && apart.checked_rem(point.codec.kind.len()) == Some(0)
+                && point.codec.order == other.codec.order;
+            let plain = |point: &Point| {
+                point.codec.count == 1 && point.codec.bits.is_none() && point.codec.map.is_empty()
+            };
+            if !aligned {
+                let cause = format!("overlaps `{}` on line {} with another layout", other.name(), other.line);
+                report.on_line(
+                    point.line,
+                    &point.name(),
+                    cause,
+                    "a value cannot begin inside another: correct address or kind",
+                );
+            } else if apart == 0 && plain(point) && plain(other) {
+                let cause = format!("has the register of `{}` on line {}", other.name(), other.line);
+                report.on_line(point.line, &point.name(), cause, "correct the address of one of the two");
+            }
+        }
+    }
+}
+
+fn check_control(control: &Control, report: &mut Report) {
+    let key = format!("control.{}", control.kind.name());
+    if control.command.is_empty() {
+        report.on_line(
+            control.line,
+            &key,
+            "has no command",
+            "add [[command]] with what is written for each order",
+        );
+    }
+    if let (Some(refresh), Some(watchdog)) = (control.refresh, control.watchdog)
+        && refresh.0.saturating_mul(2) > watchdog.0
+    {
+        let cause = format!("is refreshed every {refresh}, the device gives up after {watchdog}");
+        report.on_line(control.line, &key, cause, "refresh at half the watchdog or sooner");
+    }
+    if !can_confirm(control) {
+        report.on_line(
+            control.line,
+            &key,
+            "`confirm` cannot show this command",
+            "choose a signal of the same kind",
+        );
+    }
+    for write in &control.setup {
+        let constant = write.fields.iter().all(|field| belongs_as_constant(field.value));
+        if !constant || write.fields.len() != 1 {
+            report.on_line(
+                write.line,
+                &key,
+                "setup holds more than one constant",
+                "write one constant per setup step",
+            );
+        }
+        check_write(control, write, report, &key);
+    }
+    for write in control.command.iter().chain(&control.release) {
+        if write.restore || write.otherwise.is_some() {
+            report.on_line(write.line, &key, "only setup is put back", "remove `restore` and `otherwise`");
+        }
+        check_write(control, write, report, &key);
+    }
+    for write in &control.command {
+        let switch = matches!(control.kind, ControlKind::GeneratorRun | ControlKind::Relay);
+        let worn = match write.persistence {
+            Persistence::Cyclic => false,
+            Persistence::OnChange => !switch,
+            Persistence::Rare => true,
+        };
+        if worn {
+            let cause = "the command is written in a loop, and this register wears out by writing";
+            report.on_line(
+                write.line,
+                &key,
+                cause,
+                "use the device's volatile register, or leave this control out",
+            );
+        }
+    }
+}
+
+fn belongs_as_constant(variable: super::Variable) -> bool {
+    matches!(variable, super::Variable::Constant(_))
+}
+
+fn check_write(control: &Control, write: &Write, report: &mut Report, key: &str) {
+    if let Some(stranger) = write.fields.iter().find(|field| !belongs(control.kind, field.value)) {
+        let cause = format!("{:?} is not known when `{}` is ordered", stranger.value, control.kind);
+        report.on_line(write.line, key, cause, "use the variable of this control");
+    }
+    let len = recipe::len(write, 3);
+    let area = match &write.place {
+        Place::Fixed(area, first) => {
+            if u32::from(*first).saturating_add(u32::from(len)) > 65_536 {
+                report.on_line(write.line, key, "writes beyond address 65535", "correct the address");
+            }
+            *area
+        }
+        Place::SunSpec(_) => Area::Holding,
+        Place::SunSpecLimit => Area::Input,
+    };
+    let right = match write.function {
+        Function::WriteSingleCoil => area == Area::Coil && len == 1,
+        Function::WriteMultipleCoils => area == Area::Coil,
+        Function::WriteSingleRegister => area == Area::Holding && len == 1,
+        Function::WriteMultipleRegisters => area == Area::Holding && len <= 123,
+        _ => false,
+    };
+    if !right {
+        let cause = format!("function {} cannot write {len} here", write.function.code());
+        report.on_line(write.line, key, cause, "5 and 6 write one coil or register, 15 and 16 several; only coils and holding registers can be written");
+    }
+}

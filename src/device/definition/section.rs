@@ -1,0 +1,274 @@
+//! Tables of a definition file, read key by key: what is missing, misspelt or of the wrong kind becomes a mistake with
+//! its line, and reading goes on.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::control::units::Span;
+use crate::device::decimal::Ratio;
+use crate::device::mistake::Mistake;
+
+/// All mistakes of one file.
+pub struct Report<'a> {
+    file: &'a str,
+    text: &'a str,
+    pub mistakes: Vec<Mistake>,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, mistakes: Vec::new() }
+    }
+
+    /// The line of a byte, from 1.
+    pub fn line(&self, at: usize) -> usize {
+        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
+        before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1)
+    }
+
+    pub fn at(&mut self, at: usize, key: &str, cause: impl Into<String>, way_out: impl Into<String>) {
+        let line = self.line(at);
+        self.on_line(line, key, cause, way_out);
+    }
+
+    pub fn on_line(&mut self, line: usize, key: &str, cause: impl Into<String>, way_out: impl Into<String>) {
+        let (cause, way_out) = (cause.into(), way_out.into());
+        self.mistakes.push(Mistake { file: self.file.to_owned(), line, key: key.to_owned(), cause, way_out });
+    }
+}
+
+/// The known word that is nearest to a misspelt one, when one is near.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
+    (near.0 <= word.len().max(3).div_ceil(2)).then_some(near.1)
+}
+
+/// Insertions, deletions and replacements that make one word the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut last = i.saturating_add(1);
+        let mut next = vec![last];
+        for (y, pair) in b.chars().zip(row.windows(2)) {
+            let [diagonal, above] = pair else { continue };
+            let replaced = diagonal.saturating_add(usize::from(x != y));
+            last = replaced.min(above.saturating_add(1)).min(last.saturating_add(1));
+            next.push(last);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// One of a few words, or the mistake that names them.
+pub fn one_of<T: Copy>(
+    report: &mut Report,
+    at: usize,
+    key: &str,
+    word: &str,
+    known: &[(&str, T)],
+) -> Option<T> {
+    if let Some((_, found)) = known.iter().find(|(name, _)| *name == word) {
+        return Some(*found);
+    }
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    let hint =
+        nearest(word, names.iter().copied()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    report.at(at, key, format!("`{word}` is not known here"), format!("{hint}known: {}", names.join(", ")));
+    None
+}
+
+/// A value with its place.
+pub struct Found<T> {
+    pub value: T,
+    pub at: usize,
+}
+
+/// A table being read.
+pub struct Section<'a> {
+    table: &'a DeTable<'a>,
+    pub path: String,
+    pub start: usize,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Section<'a> {
+    pub fn new(table: &'a DeTable<'a>, path: &str, start: usize) -> Self {
+        Self { table, path: path.to_owned(), start, known: Vec::new() }
+    }
+
+    pub fn key(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    pub fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    /// Keys with their values, for tables whose keys are data.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, usize, &'a Spanned<DeValue<'a>>)> + use<'a> {
+        self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span().start, value))
+    }
+
+    fn wrong(&self, report: &mut Report, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let cause = format!("is a {}", value.get_ref().type_str());
+        report.at(value.span().start, &self.key(key), cause, format!("write {wanted}"));
+    }
+
+    pub fn missing(&self, report: &mut Report, key: &str, way_out: &str) {
+        report.at(self.start, &self.key(key), format!("`{key}` is missing"), way_out);
+    }
+
+    pub fn text(&mut self, report: &mut Report, key: &'static str) -> Option<Found<&'a str>> {
+        let value = self.get(key)?;
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong(report, key, value, "a text in quotes");
+            return None;
+        };
+        Some(Found { value: text, at: value.span().start })
+    }
+
+    pub fn required_text(
+        &mut self,
+        report: &mut Report,
+        key: &'static str,
+        way_out: &str,
+    ) -> Option<Found<&'a str>> {
+        if self.get(key).is_none() {
+            self.missing(report, key, way_out);
+        }
+        self.text(report, key)
+    }
+
+    pub fn flag(&mut self, report: &mut Report, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong(report, key, value, "true or false");
+        }
+        flag
+    }
+
+    pub fn number(&mut self, report: &mut Report, key: &'static str) -> Option<Found<Ratio>> {
+        let value = self.get(key)?;
+        let Some(number) = decimal(value.get_ref()) else {
+            self.wrong(report, key, value, "a decimal number of at most 18 digits");
+            return None;
+        };
+        Some(Found { value: number, at: value.span().start })
+    }
+
+    /// A whole number inside a range.
+    pub fn whole(&mut self, report: &mut Report, key: &'static str, least: i64, most: i64) -> Option<i64> {
+        let value = self.get(key)?;
+        let whole = integer(value.get_ref()).filter(|whole| (least..=most).contains(whole));
+        if whole.is_none() {
+            self.wrong(report, key, value, &format!("a whole number from {least} to {most}"));
+        }
+        whole
+    }
+
+    /// Whole numbers inside a range, written as one or as a list.
+    pub fn wholes(&mut self, report: &mut Report, key: &'static str) -> Option<Vec<i64>> {
+        let value = self.get(key)?;
+        let list = match value.get_ref() {
+            DeValue::Array(list) => list.iter().map(|one| integer(one.get_ref())).collect(),
+            one => integer(one).map(|one| vec![one]),
+        };
+        if list.is_none() {
+            self.wrong(report, key, value, "a whole number or a list of them");
+        }
+        list
+    }
+
+    /// A duration such as `"3s"`, `"500ms"` or `"2m"`.
+    pub fn span(&mut self, report: &mut Report, key: &'static str) -> Option<Found<Span>> {
+        let found = self.text(report, key)?;
+        let Some(span) = duration(found.value) else {
+            let cause = format!("`{}` is no duration", found.value);
+            report.at(found.at, &self.key(key), cause, "write for example \"3s\", \"500ms\" or \"2m\"");
+            return None;
+        };
+        Some(Found { value: span, at: found.at })
+    }
+
+    /// A duration, or `"none"` as `Some(None)`.
+    pub fn span_or_none(&mut self, report: &mut Report, key: &'static str) -> Option<Option<Span>> {
+        if self.get(key)?.get_ref().as_str() == Some("none") {
+            return Some(None);
+        }
+        self.span(report, key).map(|found| Some(found.value))
+    }
+
+    pub fn section(&mut self, report: &mut Report, key: &'static str) -> Option<Section<'a>> {
+        let value = self.get(key)?;
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong(report, key, value, "a table");
+            return None;
+        };
+        Some(Section::new(table, &self.key(key), value.span().start))
+    }
+
+    /// Tables written as `[[key]]`, as a list, or as a single one.
+    pub fn sections(&mut self, report: &mut Report, key: &'static str) -> Vec<Section<'a>> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let list: Vec<&'a Spanned<DeValue<'a>>> = match value.get_ref() {
+            DeValue::Array(list) => list.iter().collect(),
+            _ => vec![value],
+        };
+        let mut sections = Vec::new();
+        for item in list {
+            if let DeValue::Table(table) = item.get_ref() {
+                sections.push(Section::new(table, &self.key(key), item.span().start));
+            } else {
+                self.wrong(report, key, item, "a table");
+            }
+        }
+        sections
+    }
+
+    /// Reports keys that nobody asked for.
+    pub fn finish(self, report: &mut Report) {
+        for (key, at, _) in self.entries() {
+            if !self.known.contains(&key) {
+                let way_out = match nearest(key, self.known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("remove it; known here: {}", self.known.join(", ")),
+                };
+                report.at(at, &self.key(key), format!("`{key}` means nothing here"), way_out);
+            }
+        }
+    }
+}
+
+/// A whole number.
+pub fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let found = value.as_integer()?;
+    let wide = i128::from_str_radix(found.as_str(), found.radix()).ok()?;
+    // Bit patterns are written unsigned; a 64-bit one keeps its bits.
+    i64::try_from(wide)
+        .ok()
+        .or_else(|| u64::try_from(wide).ok().map(|bits| i64::from_be_bytes(bits.to_be_bytes())))
+}
+
+/// A whole number or decimal, exactly as it is written.
+pub fn decimal(value: &DeValue<'_>) -> Option<Ratio> {
+    match value {
+        DeValue::Float(float) => Ratio::parse(float.as_str()),
+        other => integer(other).map(Ratio::whole),
+    }
+}
+
+fn duration(text: &str) -> Option<Span> {
+    let at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at_checked(at)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Ratio::parse(number)?.times(Ratio::whole(millis))?.rounded().filter(|millis| *millis >= 0).map(Span)
+}

@@ -1,0 +1,3 @@
+//! SunSpec: addresses that a device tells by itself.
+
+pub mod models;
