@@ -3,8 +3,5 @@
 pub mod control;
 pub mod device;
 pub mod modbus;
-<<<<<<< HEAD
-pub mod scenario;
-=======
 pub mod plant;
->>>>>>> h/plant
+pub mod scenario;
