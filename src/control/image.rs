@@ -59,6 +59,18 @@ impl Image {
         Self { slots: vec![Slot::Never; signals] }
     }
 
+    /// How many signals it has room for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Takes a word in. What was asked earlier than the newest word, or at the same moment, says nothing
     /// new and is ignored: a frozen device ages like a silent one.
     pub fn hear(&mut self, id: SignalId, value: Option<i64>, asked_at: Mono) -> bool {

@@ -10,11 +10,22 @@
     clippy::wildcard_enum_match_arm
 )]
 
+pub mod actuator;
+pub mod battery;
+pub mod decide;
+pub mod decision;
 pub mod genset;
+pub mod history;
 pub mod image;
+pub mod input;
+pub mod ladder;
+pub mod ledger;
 pub mod policy;
 pub mod reading;
 pub mod reason;
+pub mod regulator;
+pub mod senses;
+pub mod share;
 pub mod signal;
 pub mod site;
 pub mod units;

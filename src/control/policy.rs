@@ -212,7 +212,7 @@ impl Default for RegulatorPolicy {
             ramp: Some(Watts(1_000)),
             direction_hold: None,
             trim: true,
-            longest_cycle: Span::secs(5),
+            longest_cycle: Span::secs(1),
             shortest_cycle: Span::millis(200),
         }
     }

@@ -187,9 +187,11 @@ pub enum Reason {
     Authority(Watts),
     /// The correction is damped because the meter swings.
     OscDamp(u8),
+    /// Nobody declared how late the meter is: corrections are slower.
+    LagUnknown,
     /// The charge jumped faster than a battery can; waiting for it to be confirmed.
     SocJump(Soc),
-    /// An operator wants it to run.
+    /// An operator, or whoever started it without a trace, decides over it: run or off.
     GeneratorManual,
     /// State of charge at or below the start value.
     GeneratorSoc(Soc),
@@ -205,7 +207,7 @@ pub enum Reason {
     GeneratorFloor(Span),
     /// Quiet hours.
     GeneratorQuiet,
-    /// Out of attempts.
+    /// Out of attempts, lost twice, or in fault.
     GeneratorLockout,
     /// Ran longer than allowed.
     GeneratorMaxRun,
@@ -245,6 +247,7 @@ impl Reason {
             Self::Saturated(..) => "saturated",
             Self::Authority(_) => "authority",
             Self::OscDamp(_) => "osc-damp",
+            Self::LagUnknown => "lag-unknown",
             Self::SocJump(_) => "soc-jump",
             Self::GeneratorManual => "generator-manual",
             Self::GeneratorSoc(_) => "generator-soc",
@@ -301,8 +304,9 @@ impl Reason {
             Self::Saturated(End::Low, limit) => format!("charge limited to {}", limit.abs()),
             Self::Authority(limit) => format!("this profile may order at most {limit}"),
             Self::OscDamp(score) => format!("the meter swings (score {score}): corrections are damped"),
+            Self::LagUnknown => "the meter's lag is not declared: corrections are slower".to_owned(),
             Self::SocJump(soc) => format!("the state of charge jumped to {soc}: waiting for confirmation"),
-            Self::GeneratorManual => "an operator wants it to run".to_owned(),
+            Self::GeneratorManual => "an operator keeps it running or off".to_owned(),
             Self::GeneratorSoc(soc) => format!("state of charge {soc} reached the start value"),
             Self::GeneratorLoad(load) => format!("load {load} reached the start value"),
             Self::GeneratorCurrent(at) => {
@@ -314,7 +318,9 @@ impl Reason {
             Self::GeneratorLoss => "the source of a condition is lost".to_owned(),
             Self::GeneratorFloor(left) => format!("minimum run: {} s left", seconds(left)),
             Self::GeneratorQuiet => "quiet hours".to_owned(),
-            Self::GeneratorLockout => "locked out after failed starts: acknowledge it".to_owned(),
+            Self::GeneratorLockout => {
+                "locked out after failed starts, lost runs or a shutdown fault: acknowledge it".to_owned()
+            }
             Self::GeneratorMaxRun => "it ran longer than allowed".to_owned(),
             Self::GeneratorRemoteOff => "the set is not in automatic mode".to_owned(),
         }

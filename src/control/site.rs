@@ -1,19 +1,37 @@
 //! The only door of the pure half: [`Site::handle`].
 //!
-//! An [`Input`] is everything that can happen to a site; [`Outputs`] is everything the site wants done about
-//! it. Both are closed. Inputs have a stable encoding ([`Input::encode`]), because a journal of them replays
-//! any night of the past.
+//! A site takes inputs and gives outputs; between them it holds an image of what was heard, the memory of past
+//! decisions, the generator, the actuators and the energy ledger. It can be taken down to bytes and put up again
+//! ([`Site::snapshot`], [`Site::restore`]), and then goes on as if nothing had happened.
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use super::genset::GensetView;
-use super::policy::{MAX_INVERTERS, Policy};
-use super::reading::Stage;
-use super::reason::{Reason, Reasons, Tier};
+pub use super::decision::{Decision, ForcedCharge, GuardState, Overruled, Rung};
+pub use super::input::{
+    Alarm, Command, DecodeError, Event, Input, Manual, OperatorOrder, Order, Outcome, Outputs,
+};
+
+use super::actuator::Actuator;
+use super::decide::{Memory, decide};
+use super::genset::{Genset, GensetInputs, GensetState};
+use super::image::{Image, Slot};
+use super::ledger::{Ledger, Powers};
+use super::policy::{Control, Policy};
+use super::reading::{Reading, Stage};
+use super::reason::Reason;
+use super::senses;
+use super::share;
 use super::signal::{SignalId, Signals};
-use super::units::{Mono, Soc, Span, Wall, Watts};
-use super::wiring::Wiring;
+use super::units::{Mono, Span, Wall, Watts};
+use super::wiring::{ActuatorKind, PowerWiring, Wiring};
+
+/// An unusable meter is an alarm after this.
+const METER_ALARM: Span = Span::secs(60);
+/// While a ramp or a wait is running, decide again after this.
+const MOVING: Span = Span::millis(250);
+/// How many alarms can be active at once.
+const MAX_ALARMS: usize = 24;
 
 /// What a site is made of: its signals, who plays which part, and the operator's wishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,299 +44,411 @@ pub struct SiteConfig {
     pub policy: Policy,
 }
 
-/// Everything that can happen to a site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Input {
-    /// A device said something: a value in the quantity's carried unit, or that it does not know.
-    Heard {
-        /// Of which signal.
-        signal: SignalId,
-        /// The value, `None` for a sentinel or an impossible one.
-        value: Option<i64>,
-        /// When it was asked for.
-        asked_at: Mono,
-    },
-    /// Time to decide: the moment [`Outputs::wake_at`] named has come.
-    Due,
-    /// The time of day, as the daemon reads it about once a second.
-    Wall(Wall),
-    /// How the writing of an order ended.
-    Wrote {
-        /// Place in [`Wiring::actuators`].
-        actuator: u8,
-        /// The command's number.
-        seq: u32,
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// An operator's order.
-    Operator(OperatorOrder),
-    /// A changed profile that passed its check. Signals and wiring are those of before.
-    Reload(Box<Policy>),
-    /// The process is about to leave: release what must be released.
-    Leaving,
-}
-
-/// How the writing of an order ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// The device accepted every write, and what was read back at once agrees.
-    Acknowledged,
-    /// The device answered with an exception.
-    Refused(u8),
-    /// No answer, or the device was out of reach.
-    Failed,
-    /// The device accepted, but reads back something else.
-    Contradicted,
-}
-
-/// What an operator wants of the generator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manual {
-    /// Conditions decide.
-    #[default]
-    Auto,
-    /// Run, whatever the conditions say.
-    Run,
-    /// Stop, and veto every automatic start.
-    Off,
-}
-
-/// An operator's order, with its expiry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OperatorOrder {
-    /// For the generator.
-    Generator {
-        /// What is wanted.
-        manual: Manual,
-        /// For how long; none means until changed.
-        lasts: Option<Span>,
-    },
-    /// Automatic starts on or off.
-    GeneratorAuto(bool),
-    /// Leave lock-out.
-    GeneratorAcknowledge,
-}
-
-/// What one actuator is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
-    /// AC power per phase, feeding the bus positive.
-    Power([Watts; 3]),
-    /// Grid setpoint for a device that keeps the fast loop itself, import positive.
-    Setpoint(Watts),
-    /// Upper limit; `None` lifts it.
-    Limit(Option<Watts>),
-    /// Run or stop.
-    Run(bool),
-    /// Hand back: the recipe's release.
-    Release,
-}
-
-/// One order on its way to a device. It lives until `expires`; only a decision extends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// Place in [`Wiring::actuators`].
-    pub actuator: u8,
-    /// What.
-    pub order: Order,
-    /// Its number, to match the answer.
-    pub seq: u32,
-    /// Not to be written after this moment.
-    pub expires: Mono,
-}
-
-/// Something a person would want to read next morning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Event {
-    /// The binding reason changed.
-    Binding(Reason),
-    /// The guard of the minimum SoC changed state.
-    Guard(GuardState),
-    /// The generator changed state.
-    Generator(super::genset::GensetState),
-    /// An alarm appeared (`true`) or went away.
-    Alarm(Alarm, bool),
-}
-
-/// Alarms the pure half raises; the list is the code's one list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Alarm {
-    /// The grid meter has been unusable for a minute.
-    MeterLost,
-    /// The state of charge is unknown.
-    SocLost,
-    /// A BMS that spoke is silent.
-    BmsLost,
-    /// No inverter answers.
-    InverterLost,
-    /// An order was given up: the device refuses or contradicts it.
-    OrderGivenUp(u8),
-    /// The generator did not start within its attempts.
-    GeneratorFailToStart,
-    /// The engine stopped without being told.
-    GeneratorUnexpectedStop,
-    /// The engine did not stop.
-    GeneratorFailToStop,
-    /// The set is not in automatic mode.
-    GeneratorRemoteOff,
-    /// The set reports a shutdown fault.
-    GeneratorFault,
-    /// The generator was found running with no memory of why.
-    GeneratorAdopted,
-    /// It ran longer than allowed.
-    GeneratorMaxRun,
-    /// Nothing confirms that the engine turns: running is assumed.
-    GeneratorNoFeedback,
-}
-
-impl Alarm {
-    /// Its kebab-case code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::MeterLost => "meter-lost",
-            Self::SocLost => "soc-lost",
-            Self::BmsLost => "bms-lost",
-            Self::InverterLost => "inverter-lost",
-            Self::OrderGivenUp(_) => "order-given-up",
-            Self::GeneratorFailToStart => "generator-fail-to-start",
-            Self::GeneratorUnexpectedStop => "generator-unexpected-stop",
-            Self::GeneratorFailToStop => "generator-fail-to-stop",
-            Self::GeneratorRemoteOff => "generator-remote-off",
-            Self::GeneratorFault => "generator-fault",
-            Self::GeneratorAdopted => "generator-adopted",
-            Self::GeneratorMaxRun => "generator-max-run",
-            Self::GeneratorNoFeedback => "generator-no-feedback",
-        }
-    }
-}
-
-/// States of the SoC guard: the incumbent's 2 to 12, by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum GuardState {
-    /// 9: kept full.
-    KeepCharged,
-    /// 10: above the floor.
-    #[default]
-    Ok,
-    /// 11: at the floor, no discharge.
-    FloorHeld,
-    /// 12: far below, charging.
-    FloorRecharge,
-}
-
-impl GuardState {
-    /// Its kebab-case name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KeepCharged => "keep-charged",
-            Self::Ok => "ok",
-            Self::FloorHeld => "floor-held",
-            Self::FloorRecharge => "floor-recharge",
-        }
-    }
-}
-
-/// Charging that does not wait for a surplus.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ForcedCharge {
-    /// None.
-    #[default]
-    None,
-    /// As much as the limits allow.
-    Full,
-}
-
-/// What one rung left of the range of battery power, at the AC side, discharge positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rung {
-    /// Which.
-    pub tier: Tier,
-    /// Lowest power still allowed after it (most charge).
-    pub low: Watts,
-    /// Highest power still allowed after it (most discharge).
-    pub high: Watts,
-}
-
-/// A wish that a higher rung cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overruled {
-    /// Whose wish.
-    pub tier: Tier,
-    /// What it wanted.
-    pub wanted: Watts,
-    /// What it got.
-    pub got: Watts,
-    /// Who cut it.
-    pub by: Tier,
-}
-
-/// What was decided, and why.
+/// Everything a site remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// When.
-    pub at: Mono,
-    /// AC power of all controlled inverters together, discharge positive.
-    pub battery_order: Watts,
-    /// Most charge allowed now, as a positive number.
-    pub max_charge: Watts,
-    /// Most discharge allowed now.
-    pub max_discharge: Watts,
-    /// Whether the guard allows discharge.
-    pub discharge_allowed: bool,
-    /// Charging that does not wait for a surplus.
-    pub forced_charge: ForcedCharge,
-    /// Per inverter and phase, in the order of [`Wiring::inverters`].
-    pub inverters: ArrayVec<[Watts; 3], MAX_INVERTERS>,
-    /// Wanted grid power.
-    pub grid_setpoint: Watts,
-    /// Limit for PV, when one is needed.
-    pub pv_limit: Option<Watts>,
-    /// The guard.
-    pub guard: GuardState,
-    /// The floor in force; none when nothing guards.
-    pub floor: Option<Soc>,
-    /// The regulator's slow correction.
-    pub trim: Watts,
-    /// The range after each rung.
-    pub ladder: ArrayVec<Rung, 10>,
-    /// Wishes that were cut.
-    pub overruled: ArrayVec<Overruled, 4>,
-    /// Why.
-    pub reasons: Reasons,
-    /// Stage of meter, inverter, SoC, BMS, PV, generator.
-    pub stages: [Stage; 6],
-    /// The generator.
-    pub generator: GensetView,
+struct State {
+    image: Image,
+    memory: Memory,
+    genset: Genset,
+    actuators: Vec<Actuator>,
+    ledger: Ledger,
+    wall: Option<Wall>,
+    manual: Manual,
+    manual_until: Option<Mono>,
+    auto: Option<bool>,
+    alarms: ArrayVec<Alarm, MAX_ALARMS>,
+    meter_good_at: Option<Mono>,
+    last: Option<Mono>,
+    wake_at: Mono,
+    binding: Option<Reason>,
+    leaving: bool,
 }
 
-/// What the site wants done.
-#[derive(Clone, Debug, Default)]
-pub struct Outputs {
-    /// Whether this input led to a decision; it is in [`Site::decision`].
-    pub decided: bool,
-    /// Orders to write, none while observing.
-    pub commands: ArrayVec<Command, 16>,
-    /// What changed.
-    pub events: ArrayVec<Event, 16>,
-    /// When the site wants [`Input::Due`], unless something else happens first.
-    pub wake_at: Mono,
+/// One site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    config: SiteConfig,
+    state: State,
+    decision: Decision,
 }
 
-impl Default for GensetView {
-    fn default() -> Self {
-        Self {
-            state: super::genset::GensetState::Boot,
-            command: false,
-            load_permit: true,
-            reason: None,
-            quiet: false,
-            starts: 0,
-            run_time: Span::ZERO,
-            min_run_left: Span::ZERO,
-            attempt: 0,
+/// Why a snapshot cannot be put up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// Written by another version.
+    #[error("the snapshot has another version")]
+    Version,
+    /// Damaged.
+    #[error("the snapshot is damaged")]
+    Damaged,
+    /// Of a site with other signals or actuators.
+    #[error("the snapshot is of another site")]
+    OtherSite,
+}
+
+/// The version of the snapshot's layout.
+const SNAPSHOT: u8 = 1;
+
+impl Site {
+    /// A site that has heard nothing yet.
+    #[must_use]
+    pub fn new(config: SiteConfig) -> Self {
+        let state = State {
+            image: Image::new(config.signals.len()),
+            actuators: vec![Actuator::default(); config.wiring.actuators.len()],
+            ..State::default()
+        };
+        Self { config, state, decision: Decision::default() }
+    }
+
+    /// The last decision.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn config(&self) -> &SiteConfig {
+        &self.config
+    }
+
+    /// What was heard.
+    #[must_use]
+    pub fn image(&self) -> &Image {
+        &self.state.image
+    }
+
+    /// The energy ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.state.ledger
+    }
+
+    /// The actuators, in the order of [`Wiring::actuators`].
+    #[must_use]
+    pub fn actuators(&self) -> &[Actuator] {
+        &self.state.actuators
+    }
+
+    /// Active alarms.
+    #[must_use]
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.state.alarms
+    }
+
+    /// The time of day as last heard.
+    #[must_use]
+    pub fn wall(&self) -> Option<Wall> {
+        self.state.wall
+    }
+
+    /// Everything it remembers, as bytes.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        postcard::to_extend(&(&self.state, &self.decision), vec![SNAPSHOT]).unwrap_or_default()
+    }
+
+    /// Goes on from a snapshot of the same site.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, of another version or of a site with other signals.
+    pub fn restore(config: SiteConfig, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let rest = match bytes.split_first() {
+            Some((&SNAPSHOT, rest)) => rest,
+            Some(_) => return Err(RestoreError::Version),
+            None => return Err(RestoreError::Damaged),
+        };
+        let (state, decision): (State, Decision) =
+            postcard::from_bytes(rest).map_err(|_| RestoreError::Damaged)?;
+        if state.actuators.len() != config.wiring.actuators.len() || state.image.len() != config.signals.len()
+        {
+            return Err(RestoreError::OtherSite);
         }
+        Ok(Self { config, state, decision })
+    }
+
+    /// Takes one input. The outputs say what to write and when the site wants to be asked again.
+    pub fn handle(&mut self, now: Mono, input: &Input) -> Outputs {
+        let mut outputs = Outputs::default();
+        match input {
+            Input::Heard { signal, value, asked_at } => {
+                let new = self.state.image.hear(*signal, *value, *asked_at);
+                if new && self.paces(*signal) {
+                    let earliest = self
+                        .state
+                        .last
+                        .map_or(now, |last| last + self.config.policy.regulator.shortest_cycle);
+                    self.state.wake_at = self.state.wake_at.min(earliest.max(now));
+                }
+            }
+            Input::Due => self.decide(now, &mut outputs),
+            Input::Wall(wall) => self.state.wall = Some(*wall),
+            Input::Wrote { actuator, seq, outcome } => {
+                if let Some(actuator) = self.state.actuators.get_mut(usize::from(*actuator)) {
+                    actuator.answered(*seq, *outcome);
+                }
+            }
+            Input::Operator(order) => {
+                self.operator(*order, now);
+                self.state.wake_at = now;
+            }
+            Input::Reload(policy) => {
+                self.config.policy = (**policy).clone();
+                self.state.wake_at = now;
+            }
+            Input::Leaving => self.leave(now, &mut outputs),
+        }
+        outputs.wake_at = self.state.wake_at;
+        outputs
+    }
+
+    /// Whether a fresh word of this signal is a reason to decide now.
+    fn paces(&self, signal: SignalId) -> bool {
+        let of = |power: &PowerWiring| power.total == Some(signal) || power.phase.contains(&Some(signal));
+        let wiring = &self.config.wiring;
+        of(&wiring.grid.power) || wiring.grid.present == Some(signal)
+    }
+
+    fn operator(&mut self, order: OperatorOrder, now: Mono) {
+        match order {
+            OperatorOrder::Generator { manual, lasts } => {
+                self.state.manual = manual;
+                self.state.manual_until = lasts.map(|span| now + span);
+            }
+            OperatorOrder::GeneratorAuto(auto) => self.state.auto = Some(auto),
+            OperatorOrder::GeneratorAcknowledge => self.state.genset.acknowledge(),
+        }
+    }
+
+    fn decide(&mut self, now: Mono, outputs: &mut Outputs) {
+        if self.state.leaving {
+            self.state.wake_at = Mono::NEVER;
+            return;
+        }
+        outputs.decided = true;
+        if self.state.manual_until.is_some_and(|until| now >= until) {
+            self.state.manual = Manual::Auto;
+            self.state.manual_until = None;
+        }
+        self.step_generator(now, outputs);
+        let SiteConfig { policy, wiring, .. } = &self.config;
+        let generator = self.decision.generator;
+        let active = matches!(generator.state, GensetState::Running | GensetState::External);
+        let mut decision = decide(policy, wiring, &mut self.state.memory, &self.state.image, active, now);
+        decision.generator = generator;
+        self.decision = decision;
+        self.count(now);
+        self.alarm(now, outputs);
+        self.announce(outputs);
+        self.command(now, outputs);
+        self.state.last = Some(now);
+        let moving = self.decision.reasons.has("ramp") || self.decision.reasons.has("direction-hold");
+        let next = if moving { MOVING } else { policy_cycle(&self.config.policy) };
+        self.state.wake_at = now + next;
+    }
+
+    fn step_generator(&mut self, now: Mono, outputs: &mut Outputs) {
+        let Some(policy) = &self.config.policy.generator else { return };
+        let inputs = self.generator_inputs();
+        let auto = self.state.auto.unwrap_or(policy.auto);
+        let adjusted;
+        let policy = if auto == policy.auto {
+            policy
+        } else {
+            adjusted = super::policy::GeneratorPolicy { auto, ..policy.clone() };
+            &adjusted
+        };
+        let alarms = &mut self.state.alarms;
+        self.decision.generator = self.state.genset.step(policy, &inputs, now, &mut |event| {
+            if let Event::Alarm(alarm, on) = event {
+                set_alarm(alarms, alarm, on);
+            }
+            let _full = outputs.events.try_push(event);
+        });
+    }
+
+    fn generator_inputs(&self) -> GensetInputs {
+        let SiteConfig { wiring, .. } = &self.config;
+        let image = &self.state.image;
+        let slot = |id: Option<SignalId>| id.map_or(Slot::Never, |id| image.slot(id));
+        GensetInputs {
+            soc: image.soc(wiring.battery.soc),
+            load: self.load(),
+            current: image.amps(wiring.battery.current),
+            voltage: image.volts(wiring.battery.voltage),
+            running: slot(wiring.generator.running),
+            ac_present: slot(wiring.generator.ac_present),
+            contact: slot(wiring.generator.contact),
+            mode: slot(wiring.generator.mode),
+            fault: slot(wiring.generator.fault),
+            reads_contact: wiring.generator.contact.is_some(),
+            wall: self.state.wall.filter(|wall| wall.valid),
+            manual: self.state.manual,
+        }
+    }
+
+    /// Site load: as measured, else as the balance of everything that is.
+    fn load(&self) -> Option<Reading<Watts>> {
+        let wiring = &self.config.wiring;
+        let image = &self.state.image;
+        let measured = |wiring: &PowerWiring| {
+            senses::power(image, wiring)
+                .map(|power| Reading { value: share::total(power.phases), asked_at: power.asked_at })
+        };
+        measured(&wiring.load)
+    }
+
+    fn count(&mut self, now: Mono) {
+        let wiring = &self.config.wiring;
+        let image = &self.state.image;
+        let sum = |power: Option<senses::PhasePower>| {
+            power.map(|power| Reading { value: share::total(power.phases), asked_at: power.asked_at })
+        };
+        let mut pv = image.watts(wiring.pv_dc);
+        for wired in &wiring.pv {
+            if let Some(power) = sum(senses::power(image, &wired.power)) {
+                let before = pv.map_or(Watts::ZERO, |reading| reading.value);
+                pv = Some(Reading { value: before + power.value, asked_at: power.asked_at });
+            }
+        }
+        let powers = Powers {
+            grid: sum(senses::power(image, &wiring.grid.power)),
+            battery: image.watts(wiring.battery.power),
+            pv,
+            load: self.load(),
+            generator: image.watts(wiring.generator.power),
+        };
+        self.state.ledger.add(&powers, now);
+    }
+
+    fn alarm(&mut self, now: Mono, outputs: &mut Outputs) {
+        let [meter, inverter, soc, bms, ..] = self.decision.stages;
+        let since_start = *self.state.meter_good_at.get_or_insert(now);
+        if meter <= Stage::Held || !self.config.policy.grid.connected {
+            self.state.meter_good_at = Some(now);
+        }
+        let wiring = &self.config.wiring;
+        let metered =
+            wiring.grid.power.total.is_some() || wiring.grid.power.phase.iter().any(Option::is_some);
+        let starting = self.decision.reasons.has("starting");
+        let wired_soc = wiring.battery.soc.is_some();
+        let mut changes: ArrayVec<(Alarm, bool), MAX_ALARMS> = ArrayVec::new();
+        changes.push((
+            Alarm::MeterLost,
+            metered && meter > Stage::Held && now.since(since_start) >= METER_ALARM,
+        ));
+        changes.push((Alarm::SocLost, wired_soc && !starting && soc == Stage::Safe));
+        changes.push((Alarm::BmsLost, !starting && bms == Stage::Safe));
+        changes.push((
+            Alarm::InverterLost,
+            !wiring.inverters.is_empty() && !starting && inverter == Stage::Safe,
+        ));
+        for (place, actuator) in (0u8..).zip(&self.state.actuators) {
+            let _full = changes.try_push((Alarm::OrderGivenUp(place), actuator.given_up()));
+        }
+        for (alarm, on) in changes {
+            if set_alarm(&mut self.state.alarms, alarm, on) {
+                let _full = outputs.events.try_push(Event::Alarm(alarm, on));
+            }
+        }
+    }
+
+    /// Says what changed. The numbers in a reason may move without being news.
+    fn announce(&mut self, outputs: &mut Outputs) {
+        let binding = self.decision.reasons.binding().map(|cause| cause.reason);
+        let manner = |reason: Reason| {
+            matches!(reason, Reason::Ramp(_) | Reason::DirectionHold(_) | Reason::Deadband(_))
+        };
+        let code = |reason: Option<Reason>| reason.map(Reason::code);
+        if let Some(reason) = binding.filter(|reason| !manner(*reason))
+            && code(self.state.binding) != code(binding)
+        {
+            self.state.binding = binding;
+            let _full = outputs.events.try_push(Event::Binding(reason));
+        }
+    }
+
+    fn command(&mut self, now: Mono, outputs: &mut Outputs) {
+        let starting = self.decision.reasons.has("starting");
+        let inverter_safe = self.decision.stages.get(1) == Some(&Stage::Safe);
+        for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
+            let order = match spec.kind {
+                ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::PvLimit(_)
+                    if starting =>
+                {
+                    None
+                }
+                ActuatorKind::InverterPower(at) => {
+                    self.decision.inverters.get(usize::from(at)).copied().map(Order::Power)
+                }
+                ActuatorKind::GridSetpoint => Some(Order::Setpoint(self.decision.grid_setpoint)),
+                ActuatorKind::PvLimit(_) => self.decision.pv_limit.map(|limit| Order::Limit(Some(limit))),
+                ActuatorKind::GeneratorRun => {
+                    generator_order(self.decision.generator.state, self.decision.generator.command)
+                }
+            };
+            let Some(order) = order else { continue };
+            let dying = inverter_safe && matches!(spec.kind, ActuatorKind::InverterPower(_));
+            let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { continue };
+            if self.config.policy.control == Control::Observe {
+                continue;
+            }
+            if let Some(command) = actuator.step(place, spec, order, !dying, now) {
+                let _full = outputs.commands.try_push(command);
+            }
+        }
+    }
+
+    /// Releases setpoints by their recipes; the generator's contact is held.
+    fn leave(&mut self, now: Mono, outputs: &mut Outputs) {
+        self.state.leaving = true;
+        self.state.wake_at = Mono::NEVER;
+        if self.config.policy.control == Control::Observe {
+            return;
+        }
+        for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
+            let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { continue };
+            let ours = actuator.order().is_some();
+            let holds = spec.kind == ActuatorKind::GeneratorRun;
+            if ours && !holds {
+                let _full = outputs.commands.try_push(actuator.send(place, Order::Release, now));
+            }
+        }
+    }
+}
+
+fn policy_cycle(policy: &Policy) -> Span {
+    policy.regulator.longest_cycle
+}
+
+/// The contact is told only while the command is ours to give.
+fn generator_order(state: GensetState, command: bool) -> Option<Order> {
+    match state {
+        GensetState::Boot | GensetState::Local => None,
+        GensetState::External
+        | GensetState::Stopped
+        | GensetState::Resting
+        | GensetState::Starting
+        | GensetState::CrankRest
+        | GensetState::WarmUp
+        | GensetState::Running
+        | GensetState::CoolDown
+        | GensetState::Stopping
+        | GensetState::Lockout
+        | GensetState::FuelStop => Some(Order::Run(command)),
+    }
+}
+
+/// Adds or removes an alarm; says whether that changed anything.
+fn set_alarm(alarms: &mut ArrayVec<Alarm, MAX_ALARMS>, alarm: Alarm, on: bool) -> bool {
+    let at = alarms.iter().position(|active| *active == alarm);
+    match (at, on) {
+        (None, true) => alarms.try_push(alarm).is_ok(),
+        (Some(at), false) => {
+            alarms.remove(at);
+            true
+        }
+        (None, false) | (Some(_), true) => false,
     }
 }

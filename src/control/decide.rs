@@ -1,0 +1,540 @@
+//! The whole policy: what the site should do now, given what it knows.
+//!
+//! Pure and total. It reads no clock, takes no lock and cannot fail; what it does not know becomes a cautious
+//! number and a [`Reason`]. It reads from top to bottom: what is true, what is allowed, what is wanted, what is
+//! given.
+
+use serde::{Deserialize, Serialize};
+
+use super::battery::guard::{Guard, GuardInputs};
+use super::battery::limits::{LimitInputs, LimitMemory, Limits};
+use super::decision::{Decision, ForcedCharge, GuardState, Overruled};
+use super::history::Sample;
+use super::image::Image;
+use super::ladder::Ladder;
+use super::policy::{GuardKind, Pace, Policy};
+use super::reading::{Reading, Stage};
+use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
+use super::regulator::{Dynamics, Regulator};
+use super::senses::{self, Sensed, Senses};
+use super::share;
+use super::units::{Mono, Soc, Span, Watts};
+use super::wiring::Wiring;
+
+/// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
+const PV_SHARE: i64 = 80;
+
+/// What decisions remember from one to the next, the generator apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Trust in the inputs.
+    pub senses: Senses,
+    /// Guard of the minimum SoC.
+    pub guard: Guard,
+    /// Voltage and temperature limits with their hysteresis.
+    pub limits: LimitMemory,
+    /// The regulator.
+    pub regulator: Regulator,
+    last: Option<Mono>,
+    last_meter: Mono,
+    /// The last order was not what the regulator wanted: its trim must not wind up.
+    bound: bool,
+}
+
+/// What the decision knows, once trust has been applied.
+struct Known {
+    sensed: Sensed,
+    soc: Option<Reading<Soc>>,
+    /// Load behind the inverters' output: the battery feeds it beside what is ordered.
+    load_out: Watts,
+    pv_dc: Watts,
+    pv_ac: Watts,
+    generator_active: bool,
+    controlled: [bool; 3],
+    /// The input that has not spoken often enough since the start, if any.
+    starting: Option<Source>,
+}
+
+/// What is wanted, by whom and why.
+struct Wish {
+    tier: Tier,
+    reason: Reason,
+    phases: [Watts; 3],
+}
+
+/// Decides. `generator_active` says that the generator carries the site now.
+pub fn decide(
+    policy: &Policy,
+    wiring: &Wiring,
+    memory: &mut Memory,
+    image: &Image,
+    generator_active: bool,
+    now: Mono,
+) -> Decision {
+    let mut reasons = Reasons::default();
+
+    // 1. What is true, at worst.
+    let known = sense(policy, wiring, memory, image, generator_active, now);
+    let dynamics = dynamics(policy, wiring, &known);
+    let fresh_meter = measure(policy, wiring, memory, image, &known, &dynamics, now);
+    memory.guard.step(&policy.battery, guard_inputs(wiring, image, memory, &known), now);
+
+    // 2. What is allowed: most important first, each limit inside the one before.
+    let mut ladder = device_rung(policy, wiring, &known);
+    let limits = memory.limits.step(&policy.battery, &limit_inputs(wiring, image, &known, now), now);
+    let battery = battery_rung(&mut ladder, policy, &limits, &known);
+    connection_rung(&mut ladder, policy, memory, &known);
+    floor_rung(&mut ladder, policy, memory, &known);
+
+    // 3. What is wanted.
+    let wish = wanted(policy, memory, &known, &ladder);
+    let wanted_total = share::total(wish.phases);
+    let (clamped, cut) = ladder.clamp(wanted_total);
+    let phases = share::scale(wish.phases, clamped, known.controlled);
+
+    // 4. What is given.
+    let resolution = wiring.inverters.iter().map(|wired| wired.spec.resolution).max().unwrap_or_default();
+    let range = (ladder.low(), ladder.high());
+    let shaped = memory.regulator.shape(
+        &policy.regulator,
+        phases,
+        range,
+        known.controlled,
+        resolution,
+        fresh_meter,
+        &dynamics,
+        now,
+    );
+    if range == (Watts::ZERO, Watts::ZERO) {
+        memory.regulator.neutral(now);
+    }
+    let inverters = share::over_inverters(shaped.phases, &wiring.inverters, |at| {
+        known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe)
+    });
+
+    // 5. Why.
+    note(&mut reasons, policy, memory, &known, &dynamics);
+    let cause = cut.unwrap_or(Cause { tier: wish.tier, reason: wish.reason });
+    if cut.is_some() {
+        reasons.push(wish.tier, wish.reason);
+    }
+    match (shaped.reversing, shaped.ramped, shaped.too_small) {
+        (Some(left), ..) => {
+            reasons.push(cause.tier, cause.reason);
+            reasons.bind(Tier::Regulator, Reason::DirectionHold(left));
+        }
+        (None, true, _) => {
+            reasons.push(cause.tier, cause.reason);
+            let ramp = policy.regulator.ramp.unwrap_or(Watts::MAX);
+            reasons.bind(Tier::Regulator, Reason::Ramp(ramp));
+        }
+        (None, false, true) => {
+            reasons.push(Tier::Regulator, Reason::Deadband(policy.regulator.deadband));
+            reasons.bind(cause.tier, cause.reason);
+        }
+        (None, false, false) => reasons.bind(cause.tier, cause.reason),
+    }
+
+    memory.last = Some(now);
+    memory.bound = cut.is_some() || wish.tier != Tier::Default || shaped.reversing.is_some() || shaped.ramped;
+    let order = inverters.iter().copied().map(share::total).sum();
+    let mut decision = Decision {
+        at: now,
+        battery_order: order,
+        max_charge: (-battery.0).max(Watts::ZERO),
+        max_discharge: battery.1.max(Watts::ZERO),
+        discharge_allowed: discharge_allowed(policy, memory, &known),
+        forced_charge: forced_charge(memory, &known),
+        inverters,
+        grid_setpoint: supervised_setpoint(policy, memory, cut, order),
+        pv_limit: None,
+        guard: memory.guard.state(),
+        floor: known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor),
+        trim: memory.regulator.trim(),
+        ladder: ladder.into_rungs(),
+        reasons,
+        stages: stages(&known),
+        ..Decision::default()
+    };
+    if let Some(by) = cut {
+        let got = clamped;
+        let overruled = Overruled { tier: wish.tier, wanted: wanted_total, got, by: by.tier };
+        let _full = decision.overruled.try_push(overruled);
+    }
+    decision
+}
+
+fn sense(
+    policy: &Policy,
+    wiring: &Wiring,
+    memory: &mut Memory,
+    image: &Image,
+    generator_active: bool,
+    now: Mono,
+) -> Known {
+    let sensed = memory.senses.step(policy, wiring, image, now);
+    let soc = senses::usable_soc(policy, wiring, image, sensed.soc, now);
+    let recent = |reading: Option<Reading<Watts>>| {
+        reading.filter(|reading| reading.age(now) <= policy.trust.pv.held).map_or(Watts::ZERO, |r| r.value)
+    };
+    let load_out = senses::power(image, &wiring.load_out)
+        .filter(|power| now.since(power.asked_at) <= policy.trust.inverter.safe)
+        .map_or(Watts::ZERO, |power| share::total(power.phases));
+    let mut controlled = [false; 3];
+    for wired in &wiring.inverters {
+        for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
+            *phase |= feeds;
+        }
+    }
+    let split = sensed.grid.is_none_or(|grid| grid.split);
+    if !split {
+        controlled = [!wiring.inverters.is_empty(), false, false];
+    }
+    let senses = &memory.senses;
+    let meter_needed = policy.grid.connected && (wiring.grid.power.total.is_some() || has_phases(wiring));
+    let starting = if meter_needed && !senses.meter.ever() {
+        Some(Source::Meter)
+    } else if !wiring.inverters.is_empty() && !senses.inverters.iter().any(super::reading::Trust::ever) {
+        Some(Source::Inverter)
+    } else if wiring.battery.soc.is_some() && !senses.soc.ever() {
+        Some(Source::Soc)
+    } else {
+        None
+    };
+    let pv_dc = recent(image.watts(wiring.pv_dc)).max(Watts::ZERO);
+    let pv_ac = wiring
+        .pv
+        .iter()
+        .filter_map(|pv| senses::power(image, &pv.power))
+        .filter(|power| now.since(power.asked_at) <= policy.trust.pv.held)
+        .map(|power| share::total(power.phases))
+        .sum::<Watts>()
+        .max(Watts::ZERO);
+    Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, starting }
+}
+
+fn has_phases(wiring: &Wiring) -> bool {
+    wiring.grid.power.phase.iter().any(Option::is_some)
+}
+
+fn dynamics(policy: &Policy, wiring: &Wiring, known: &Known) -> Dynamics {
+    let mut latency = Span::ZERO;
+    let mut model_delay = Span::ZERO;
+    for wired in &wiring.inverters {
+        let spec = &wired.spec;
+        latency = latency.max(spec.dead_time + spec.lag.scaled(4, 1));
+        model_delay = model_delay.max(spec.dead_time + spec.lag);
+    }
+    let measured = known.sensed.inverter.iter().any(|stage| *stage <= Stage::Held);
+    let compatible = policy.battery.guard == GuardKind::VictronCompatible;
+    Dynamics { latency, model_delay, meter_lag: policy.regulator.meter_lag, measured, compatible }
+}
+
+/// Feeds the regulator what was measured; says whether a meter sample was new.
+fn measure(
+    policy: &Policy,
+    wiring: &Wiring,
+    memory: &mut Memory,
+    image: &Image,
+    known: &Known,
+    dynamics: &Dynamics,
+    now: Mono,
+) -> bool {
+    let regulator = &mut memory.regulator;
+    let elapsed = memory.last.map_or(Span::ZERO, |before| now.since(before));
+    let Some(grid) = known.sensed.grid.filter(|_| known.sensed.meter < Stage::Safe) else {
+        regulator.forget_load();
+        regulator.decay_trim(elapsed);
+        return false;
+    };
+    let sample: Option<Sample> = senses::inverters(image, wiring, &known.sensed.inverter, grid.split);
+    if let Some(sample) = sample {
+        regulator.inverters_heard(sample);
+    }
+    if grid.asked_at <= memory.last_meter {
+        if known.sensed.meter > Stage::Good || memory.limits.tapering() {
+            regulator.decay_trim(elapsed);
+        }
+        return false;
+    }
+    let total = share::total(grid.phases);
+    let over =
+        |limit: Option<Watts>, power: Watts| limit.is_some_and(|limit| power > limit + limit.scaled(5, 100));
+    let violated = over(policy.grid.import_limit, total) || over(policy.grid.export_limit, -total);
+    regulator.meter_heard(grid.phases, grid.asked_at, violated, dynamics);
+    let settled = policy.regulator.trim
+        && !dynamics.compatible
+        && known.sensed.meter == Stage::Good
+        && !memory.limits.tapering()
+        && !regulator.in_window(grid.asked_at, dynamics)
+        && regulator.given() != [Watts::ZERO; 3]
+        && !memory.bound;
+    let since = grid.asked_at.since(memory.last_meter);
+    regulator.error_seen(total - policy.grid.setpoint, since, settled, now);
+    memory.last_meter = grid.asked_at;
+    true
+}
+
+fn guard_inputs(wiring: &Wiring, image: &Image, memory: &Memory, known: &Known) -> GuardInputs {
+    // The load in force already has AC PV subtracted: negative means surplus.
+    let surplus = memory.regulator.load().map(|load| known.pv_dc - share::total(load) - known.load_out);
+    GuardInputs {
+        soc: known.soc,
+        current: image.amps(wiring.battery.current).map(|reading| reading.value),
+        surplus: surplus.filter(|_| known.pv_ac + known.pv_dc > Watts::ZERO),
+    }
+}
+
+fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known, now: Mono) -> LimitInputs {
+    let battery = &wiring.battery;
+    let recent = |age: Span| age <= Span::secs(60);
+    LimitInputs {
+        voltage: image.volts(battery.voltage).filter(|reading| recent(reading.age(now))),
+        temperature: image.celsius(battery.temperature),
+        charge_limit: image.amps(battery.charge_limit).map(|reading| reading.value.abs()),
+        discharge_limit: image.amps(battery.discharge_limit).map(|reading| reading.value.abs()),
+        charge_voltage: image.volts(battery.charge_voltage).map(|reading| reading.value),
+        bms: known.sensed.bms,
+        pv_dc: known.pv_dc,
+        island: known.sensed.island,
+    }
+}
+
+/// Tier 0: ratings of the inverters that answer, the profile's authority, the first samples after a start.
+fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
+    let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+    let mut charge = Watts::ZERO;
+    let mut discharge = Watts::ZERO;
+    for (at, wired) in wiring.inverters.iter().enumerate() {
+        if usable(at) {
+            charge += wired.spec.max_charge;
+            discharge += wired.spec.max_discharge;
+        }
+    }
+    let mut ladder = Ladder::open(Watts::MIN, Watts::MAX, Reason::Saturated(End::High, Watts::MAX));
+    let (low, high) = (-charge - known.load_out, discharge - known.load_out);
+    ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
+    ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
+    ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
+    ladder.at_least(Tier::Device, -policy.authority, Reason::Authority(policy.authority));
+    if let Some(source) = known.starting {
+        nothing(&mut ladder, Tier::Device, Reason::Starting(source));
+    } else if best_inverter(known) == Stage::Safe && charge + discharge == Watts::ZERO {
+        nothing(&mut ladder, Tier::Device, Reason::Stale(Source::Inverter, Stage::Safe));
+    }
+    ladder.rung(Tier::Device);
+    ladder
+}
+
+fn nothing(ladder: &mut Ladder, tier: Tier, reason: Reason) {
+    ladder.at_most(tier, Watts::ZERO, reason);
+    ladder.at_least(tier, Watts::ZERO, reason);
+}
+
+/// The best stage among the inverters: one that answers keeps the site controlled.
+fn best_inverter(known: &Known) -> Stage {
+    known.sensed.inverter.iter().copied().min().unwrap_or(Stage::Safe)
+}
+
+/// Tier 1: what the battery can stand. Returns the range of battery power it leaves, discharge positive.
+fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &Known) -> (Watts, Watts) {
+    let out = known.load_out;
+    let own = &policy.battery;
+    if let Some((charge, reason)) = limits.charge {
+        ladder.at_least(Tier::Battery, -charge - out, reason);
+    }
+    if let Some((discharge, reason)) = limits.discharge {
+        ladder.at_most(Tier::Battery, discharge - out, reason);
+    }
+    if let Some(charge) = own.max_charge {
+        ladder.at_least(Tier::Battery, -charge - out, Reason::Saturated(End::Low, -charge));
+    }
+    if let Some(discharge) = own.max_discharge {
+        ladder.at_most(Tier::Battery, discharge - out, Reason::Saturated(End::High, discharge));
+    }
+    if own.guard == GuardKind::Standard {
+        // Without grid the reserve for the island takes the place of the absolute floor.
+        let floor = if known.sensed.island { own.island_reserve } else { own.absolute_floor };
+        if let Some(soc) = known.soc.map(|soc| soc.value).filter(|soc| *soc <= floor && floor > Soc::EMPTY) {
+            ladder.at_most(Tier::Battery, pv_only(known), Reason::FloorHold { soc, floor });
+        }
+    }
+    ladder.rung(Tier::Battery);
+    (ladder.low() + out, ladder.high() + out)
+}
+
+/// Most that may be ordered while the battery itself may not be discharged.
+fn pv_only(known: &Known) -> Watts {
+    known.pv_dc.scaled(PV_SHARE, 100) - known.load_out
+}
+
+/// Tier 2: island, generator, a silent meter, import and export limits.
+fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Known) {
+    let tier = Tier::Connection;
+    if known.sensed.island {
+        let reason = if known.generator_active { Reason::GenActive } else { Reason::Island };
+        nothing(ladder, tier, reason);
+    } else {
+        let meter = known.sensed.meter;
+        if known.starting.is_none() && meter == Stage::Safe {
+            nothing(ladder, tier, Reason::Stale(Source::Meter, meter));
+        }
+        if meter == Stage::Degraded && policy.grid.export_limit == Some(Watts::ZERO) {
+            ladder.at_most(tier, Watts::ZERO, Reason::Stale(Source::Meter, meter));
+        }
+        if let Some(load) = memory.regulator.load().map(share::total) {
+            if let Some(limit) = policy.grid.import_limit {
+                // Shaving is a wish to discharge: it stops where the floor begins.
+                let need = load - limit;
+                let most = if may_discharge(policy, memory, known) { need } else { need.min(pv_only(known)) };
+                ladder.at_least(tier, most, Reason::ImportLimit(limit));
+            }
+            if let Some(limit) = policy.grid.export_limit {
+                ladder.at_most(tier, load + limit, Reason::ExportLimit(limit));
+            }
+        }
+    }
+    ladder.rung(tier);
+}
+
+fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> bool {
+    known.soc.is_some() && memory.guard.state() == GuardState::Ok && !policy.battery.keep_charged
+}
+
+/// Tier 3: reserve and floor, and what to do without a charge to compare.
+fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Known) {
+    let tier = Tier::Floor;
+    if known.sensed.island {
+        ladder.rung(tier);
+        return;
+    }
+    let floor = policy.battery.floor;
+    match known.soc.map(|soc| soc.value) {
+        None => {
+            // Charging by PV only: whatever the site has too much of, and nothing from the grid.
+            let reason = Reason::Stale(Source::Soc, known.sensed.soc);
+            let surplus =
+                memory.regulator.load().map_or(Watts::ZERO, |load| share::total(load).min(Watts::ZERO));
+            ladder.at_most(tier, pv_only(known), reason);
+            ladder.at_least(tier, surplus - known.load_out, reason);
+        }
+        Some(soc) => {
+            let held = match memory.guard.state() {
+                GuardState::KeepCharged => Some(Reason::KeepCharged),
+                GuardState::FloorHeld if memory.guard.raised() => Some(Reason::FloorRaisedHold(floor)),
+                GuardState::FloorHeld => Some(Reason::FloorHold { soc, floor }),
+                GuardState::FloorRecharge => Some(Reason::FloorRecharge { soc, floor }),
+                GuardState::Ok => None,
+            };
+            if let Some(reason) = held {
+                ladder.at_most(tier, pv_only(known), reason);
+            } else if memory.guard.eased() {
+                let most = (known.pv_dc + known.pv_ac).scaled(PV_SHARE, 100);
+                ladder.at_most(tier, most - known.load_out, Reason::FloorEase(most));
+            }
+        }
+    }
+    ladder.rung(tier);
+}
+
+/// The wish of the highest rung that has one.
+fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> Wish {
+    let regulator = &memory.regulator;
+    let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
+    if !known.sensed.island {
+        if memory.guard.state() == GuardState::FloorRecharge
+            && let Some(soc) = known.soc
+        {
+            let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
+            let most = recharge_power(policy).map_or(ladder.low(), |pace| ladder.low().max(-pace));
+            return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
+        }
+        if policy.battery.keep_charged {
+            return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
+        }
+    }
+    let setpoint = policy.grid.setpoint;
+    let reason = Reason::SelfConsumption(setpoint);
+    let phases = match regulator.load() {
+        Some(load) if !known.sensed.island => {
+            share::allocate(policy.phases, load, setpoint - regulator.trim(), known.controlled)
+        }
+        Some(_) | None => [Watts::ZERO; 3],
+    };
+    Wish { tier: Tier::Default, reason, phases }
+}
+
+/// How hard a recharge pulls: as the operator said; else, in the standard guard, a tenth of the capacity per
+/// hour when it is known; else as hard as the limits allow.
+fn recharge_power(policy: &Policy) -> Option<Watts> {
+    match policy.battery.recharge_pace {
+        Some(Pace::Full) => None,
+        Some(Pace::Power(power)) => Some(power),
+        None if policy.battery.guard == GuardKind::VictronCompatible => None,
+        None => {
+            policy.battery.capacity.map(|capacity| Watts::saturated(capacity.0.checked_div(10).unwrap_or(0)))
+        }
+    }
+}
+
+fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
+    let by_guard = may_discharge(policy, memory, known);
+    if !known.sensed.island {
+        return by_guard;
+    }
+    // Without grid the minimum SoC does not apply; the island reserve does, unless the charge is unknown:
+    // then voltage and BMS are what is left to stop it.
+    let reserve = policy.battery.island_reserve;
+    policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
+}
+
+fn forced_charge(memory: &Memory, known: &Known) -> ForcedCharge {
+    let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
+    if recharging && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
+}
+
+/// The grid power to ask of a device that keeps the fast loop itself: the operator's setpoint, or what the grid
+/// must carry when something else binds.
+fn supervised_setpoint(policy: &Policy, memory: &Memory, cut: Option<Cause>, order: Watts) -> Watts {
+    let forced = memory.guard.state() != GuardState::Ok;
+    match memory.regulator.load().map(share::total) {
+        Some(load) if cut.is_some() || forced => load - order,
+        Some(_) | None => policy.grid.setpoint,
+    }
+}
+
+/// Everything that is true and would be asked about, beside what binds.
+fn note(reasons: &mut Reasons, policy: &Policy, memory: &Memory, known: &Known, dynamics: &Dynamics) {
+    let sensed = &known.sensed;
+    let mut stale = |source: Source, stage: Stage| {
+        if stage > Stage::Good {
+            reasons.push(Tier::Device, Reason::Stale(source, stage));
+        }
+    };
+    if known.starting.is_none() {
+        stale(Source::Inverter, best_inverter(known));
+        if policy.grid.connected && !sensed.island {
+            stale(Source::Meter, sensed.meter);
+        }
+        stale(Source::Soc, sensed.soc);
+        if let Some(stage) = sensed.bms {
+            stale(Source::Bms, stage);
+        }
+    }
+    if memory.guard.jumping()
+        && let Some(soc) = known.soc
+    {
+        reasons.push(Tier::Floor, Reason::SocJump(soc.value));
+    }
+    if memory.regulator.swing_score() > 4 {
+        reasons.push(Tier::Regulator, Reason::OscDamp(memory.regulator.swing_score()));
+    }
+    if dynamics.meter_lag.is_none() && !dynamics.compatible && policy.grid.connected {
+        reasons.push(Tier::Regulator, Reason::LagUnknown);
+    }
+}
+
+fn stages(known: &Known) -> [Stage; 6] {
+    let bms = known.sensed.bms.unwrap_or(Stage::Good);
+    [known.sensed.meter, best_inverter(known), known.sensed.soc, bms, Stage::Good, Stage::Good]
+}

@@ -1,0 +1,110 @@
+//! What was decided, and why.
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use super::genset::GensetView;
+use super::policy::MAX_INVERTERS;
+use super::reading::Stage;
+use super::reason::{Reasons, Tier};
+use super::units::{Mono, Soc, Watts};
+
+/// States of the SoC guard: the incumbent's 2 to 12, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum GuardState {
+    /// 9: kept full.
+    KeepCharged,
+    /// 10: above the floor.
+    #[default]
+    Ok,
+    /// 11: at the floor, no discharge.
+    FloorHeld,
+    /// 12: far below, charging.
+    FloorRecharge,
+}
+
+impl GuardState {
+    /// Its kebab-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeepCharged => "keep-charged",
+            Self::Ok => "ok",
+            Self::FloorHeld => "floor-held",
+            Self::FloorRecharge => "floor-recharge",
+        }
+    }
+}
+
+/// Charging that does not wait for a surplus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForcedCharge {
+    /// None.
+    #[default]
+    None,
+    /// As much as the limits allow.
+    Full,
+}
+
+/// What one rung left of the range of battery power, at the AC side, discharge positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Which.
+    pub tier: Tier,
+    /// Lowest power still allowed after it (most charge).
+    pub low: Watts,
+    /// Highest power still allowed after it (most discharge).
+    pub high: Watts,
+}
+
+/// A wish that a higher rung cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruled {
+    /// Whose wish.
+    pub tier: Tier,
+    /// What it wanted.
+    pub wanted: Watts,
+    /// What it got.
+    pub got: Watts,
+    /// Who cut it.
+    pub by: Tier,
+}
+
+/// What was decided, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at: Mono,
+    /// AC power of all controlled inverters together, discharge positive.
+    pub battery_order: Watts,
+    /// Most charge allowed now, as a positive number.
+    pub max_charge: Watts,
+    /// Most discharge allowed now.
+    pub max_discharge: Watts,
+    /// Whether the guard allows discharge.
+    pub discharge_allowed: bool,
+    /// Charging that does not wait for a surplus.
+    pub forced_charge: ForcedCharge,
+    /// Per inverter and phase, in the order of [`Wiring::inverters`].
+    pub inverters: ArrayVec<[Watts; 3], MAX_INVERTERS>,
+    /// Wanted grid power.
+    pub grid_setpoint: Watts,
+    /// Limit for PV, when one is needed.
+    pub pv_limit: Option<Watts>,
+    /// The guard.
+    pub guard: GuardState,
+    /// The floor in force; none when nothing guards.
+    pub floor: Option<Soc>,
+    /// The regulator's slow correction.
+    pub trim: Watts,
+    /// The range after each rung.
+    pub ladder: ArrayVec<Rung, 10>,
+    /// Wishes that were cut.
+    pub overruled: ArrayVec<Overruled, 4>,
+    /// Why.
+    pub reasons: Reasons,
+    /// Stage of meter, inverter, SoC, BMS, PV, generator.
+    pub stages: [Stage; 6],
+    /// The generator.
+    pub generator: GensetView,
+}

@@ -1,0 +1,264 @@
+//! Everything that can happen to a site, and everything it wants done about it.
+//!
+//! Both are closed. Inputs have a stable encoding, because a journal of them replays any night of the past.
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use super::decision::GuardState;
+use super::genset::GensetState;
+use super::policy::Policy;
+use super::reason::Reason;
+use super::signal::SignalId;
+use super::units::{Mono, Span, Wall, Watts};
+
+/// Everything that can happen to a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// A device said something: a value in the quantity's carried unit, or that it does not know.
+    Heard {
+        /// Of which signal.
+        signal: SignalId,
+        /// The value, `None` for a sentinel or an impossible one.
+        value: Option<i64>,
+        /// When it was asked for.
+        asked_at: Mono,
+    },
+    /// Time to decide: the moment [`Outputs::wake_at`] named has come.
+    Due,
+    /// The time of day, as the daemon reads it about once a second.
+    Wall(Wall),
+    /// How the writing of an order ended.
+    Wrote {
+        /// Place in [`Wiring::actuators`].
+        actuator: u8,
+        /// The command's number.
+        seq: u32,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// An operator's order.
+    Operator(OperatorOrder),
+    /// A changed profile that passed its check. Signals and wiring are those of before.
+    Reload(Box<Policy>),
+    /// The process is about to leave: release what must be released.
+    Leaving,
+}
+
+/// How the writing of an order ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The device accepted every write, and what was read back at once agrees.
+    Acknowledged,
+    /// The device answered with an exception.
+    Refused(u8),
+    /// No answer, or the device was out of reach.
+    Failed,
+    /// The device accepted, but reads back something else.
+    Contradicted,
+}
+
+/// What an operator wants of the generator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manual {
+    /// Conditions decide.
+    #[default]
+    Auto,
+    /// Run, whatever the conditions say.
+    Run,
+    /// Stop, and veto every automatic start.
+    Off,
+}
+
+/// An operator's order, with its expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OperatorOrder {
+    /// For the generator.
+    Generator {
+        /// What is wanted.
+        manual: Manual,
+        /// For how long; none means until changed.
+        lasts: Option<Span>,
+    },
+    /// Automatic starts on or off.
+    GeneratorAuto(bool),
+    /// Leave lock-out.
+    GeneratorAcknowledge,
+}
+
+/// What one actuator is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// AC power per phase, feeding the bus positive.
+    Power([Watts; 3]),
+    /// Grid setpoint for a device that keeps the fast loop itself, import positive.
+    Setpoint(Watts),
+    /// Upper limit; `None` lifts it.
+    Limit(Option<Watts>),
+    /// Run or stop.
+    Run(bool),
+    /// Hand back: the recipe's release.
+    Release,
+}
+
+/// One order on its way to a device. It lives until `expires`; only a decision extends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Place in [`Wiring::actuators`].
+    pub actuator: u8,
+    /// What.
+    pub order: Order,
+    /// Its number, to match the answer.
+    pub seq: u32,
+    /// Not to be written after this moment.
+    pub expires: Mono,
+}
+
+/// Something a person would want to read next morning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The binding reason changed.
+    Binding(Reason),
+    /// The guard of the minimum SoC changed state.
+    Guard(GuardState),
+    /// The generator changed state.
+    Generator(GensetState),
+    /// An alarm appeared (`true`) or went away.
+    Alarm(Alarm, bool),
+}
+
+/// Alarms the pure half raises; the list is the code's one list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Alarm {
+    /// The grid meter has been unusable for a minute.
+    MeterLost,
+    /// The state of charge is unknown.
+    SocLost,
+    /// A BMS that spoke is silent.
+    BmsLost,
+    /// No inverter answers.
+    InverterLost,
+    /// An order was given up: the device refuses or contradicts it.
+    OrderGivenUp(u8),
+    /// The generator did not start within its attempts.
+    GeneratorFailToStart,
+    /// The engine stopped without being told.
+    GeneratorUnexpectedStop,
+    /// The engine did not stop.
+    GeneratorFailToStop,
+    /// The set is not in automatic mode.
+    GeneratorRemoteOff,
+    /// The set reports a shutdown fault.
+    GeneratorFault,
+    /// The generator was found running with no memory of why.
+    GeneratorAdopted,
+    /// It ran longer than allowed.
+    GeneratorMaxRun,
+    /// Nothing confirms that the engine turns: running is assumed.
+    GeneratorNoFeedback,
+}
+
+impl Alarm {
+    /// Its kebab-case code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::MeterLost => "meter-lost",
+            Self::SocLost => "soc-lost",
+            Self::BmsLost => "bms-lost",
+            Self::InverterLost => "inverter-lost",
+            Self::OrderGivenUp(_) => "order-given-up",
+            Self::GeneratorFailToStart => "generator-fail-to-start",
+            Self::GeneratorUnexpectedStop => "generator-unexpected-stop",
+            Self::GeneratorFailToStop => "generator-fail-to-stop",
+            Self::GeneratorRemoteOff => "generator-remote-off",
+            Self::GeneratorFault => "generator-fault",
+            Self::GeneratorAdopted => "generator-adopted",
+            Self::GeneratorMaxRun => "generator-max-run",
+            Self::GeneratorNoFeedback => "generator-no-feedback",
+        }
+    }
+}
+
+/// What the site wants done.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    /// Whether this input led to a decision; it is in [`Site::decision`].
+    pub decided: bool,
+    /// Orders to write, none while observing.
+    pub commands: ArrayVec<Command, 16>,
+    /// What changed.
+    pub events: ArrayVec<Event, 16>,
+    /// When the site wants [`Input::Due`], unless something else happens first.
+    pub wake_at: Mono,
+}
+
+/// The version of the encoding of [`Input`]; raised whenever its meaning changes.
+const ENCODING: u8 = 1;
+
+/// Why bytes are no input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Nothing to read.
+    #[error("the journal entry is empty")]
+    Empty,
+    /// Written by another version.
+    #[error("the journal entry has encoding version {0}, this program reads {ENCODING}")]
+    Version(u8),
+    /// Damaged.
+    #[error("the journal entry is damaged")]
+    Damaged,
+}
+
+impl Input {
+    /// The input as bytes: a version, then its fields in order.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![ENCODING]).unwrap_or_default()
+    }
+
+    /// The input that bytes mean.
+    ///
+    /// # Errors
+    /// When the bytes are of another version or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes.split_first() {
+            None => Err(DecodeError::Empty),
+            Some((&ENCODING, rest)) => postcard::from_bytes(rest).map_err(|_| DecodeError::Damaged),
+            Some((other, _)) => Err(DecodeError::Version(*other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_of_an_input_never_changes_silently() {
+        let heard = Input::Heard { signal: SignalId(7), value: Some(-2_000), asked_at: Mono(12_345) };
+        assert_eq!(heard.encode(), [1, 0, 7, 1, 159, 31, 242, 192, 1]);
+        assert_eq!(Input::Due.encode(), [1, 1]);
+        let wrote = Input::Wrote { actuator: 2, seq: 300, outcome: Outcome::Refused(10) };
+        assert_eq!(wrote.encode(), [1, 3, 2, 172, 2, 1, 10]);
+    }
+
+    #[test]
+    fn inputs_read_back_as_written_and_damage_is_refused() {
+        let inputs = [
+            Input::Heard { signal: SignalId(0), value: None, asked_at: Mono(0) },
+            Input::Due,
+            Input::Wall(Wall { utc: 1_780_000_000, offset: 7_200, valid: true }),
+            Input::Reload(Box::default()),
+            Input::Operator(OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::secs(60)) }),
+            Input::Leaving,
+        ];
+        for input in inputs {
+            let bytes = input.encode();
+            assert_eq!(Input::decode(&bytes).as_ref(), Ok(&input));
+            assert_eq!(Input::decode(&[9, 1]), Err(DecodeError::Version(9)));
+        }
+        assert_eq!(Input::decode(&[]), Err(DecodeError::Empty));
+        assert_eq!(Input::decode(&[1, 200]), Err(DecodeError::Damaged));
+    }
+}

@@ -1,0 +1,112 @@
+//! The ladder: each rung narrows the range of power that may be ordered, and never widens it.
+//!
+//! The range is never empty. Where a rung wants something outside what is left, the nearest end stays, and the
+//! rung that last moved that end is the one that binds. A lower rung chooses inside; it can never reopen what a
+//! higher one closed.
+
+use arrayvec::ArrayVec;
+
+use super::decision::Rung;
+use super::reason::{Cause, Reason, Tier};
+use super::units::Watts;
+
+/// The range still allowed, and who closed each end.
+#[derive(Clone, Debug)]
+pub struct Ladder {
+    low: Watts,
+    high: Watts,
+    low_by: Cause,
+    high_by: Cause,
+    rungs: ArrayVec<Rung, 10>,
+}
+
+impl Ladder {
+    /// Opens the ladder with the widest range there is: what the devices and the profile allow.
+    #[must_use]
+    pub fn open(low: Watts, high: Watts, by: Reason) -> Self {
+        let by = Cause { tier: Tier::Device, reason: by };
+        Self { low: low.min(high), high, low_by: by, high_by: by, rungs: ArrayVec::new() }
+    }
+
+    /// Nothing above `high` from here on.
+    pub fn at_most(&mut self, tier: Tier, high: Watts, reason: Reason) {
+        if high < self.high {
+            self.high = high.max(self.low);
+            self.high_by = Cause { tier, reason };
+        }
+    }
+
+    /// Nothing below `low` from here on.
+    pub fn at_least(&mut self, tier: Tier, low: Watts, reason: Reason) {
+        if low > self.low {
+            self.low = low.min(self.high);
+            self.low_by = Cause { tier, reason };
+        }
+    }
+
+    /// Ends a rung: keeps what is left for `explain`.
+    pub fn rung(&mut self, tier: Tier) {
+        let _full = self.rungs.try_push(Rung { tier, low: self.low, high: self.high });
+    }
+
+    /// The nearest allowed power to a wish, and who cut it, if anyone.
+    #[must_use]
+    pub fn clamp(&self, wish: Watts) -> (Watts, Option<Cause>) {
+        if wish > self.high {
+            (self.high, Some(self.high_by))
+        } else if wish < self.low {
+            (self.low, Some(self.low_by))
+        } else {
+            (wish, None)
+        }
+    }
+
+    /// Lowest power still allowed.
+    #[must_use]
+    pub fn low(&self) -> Watts {
+        self.low
+    }
+
+    /// Highest power still allowed.
+    #[must_use]
+    pub fn high(&self) -> Watts {
+        self.high
+    }
+
+    /// What each rung left.
+    #[must_use]
+    pub fn into_rungs(self) -> ArrayVec<Rung, 10> {
+        self.rungs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_rung_reopens_what_a_higher_one_closed(
+            start in (any::<i32>(), any::<i32>()),
+            cuts in proptest::collection::vec((any::<bool>(), any::<i32>()), 0..12),
+            wish in any::<i32>(),
+        ) {
+            let (a, b) = start;
+            let mut ladder = Ladder::open(Watts(a.min(b)), Watts(a.max(b)), Reason::Island);
+            for (upper, at) in cuts {
+                let (low, high) = (ladder.low(), ladder.high());
+                if upper {
+                    ladder.at_most(Tier::Battery, Watts(at), Reason::BmsLost);
+                } else {
+                    ladder.at_least(Tier::Floor, Watts(at), Reason::BmsLost);
+                }
+                prop_assert!(ladder.low() <= ladder.high());
+                prop_assert!(ladder.low() >= low && ladder.high() <= high);
+            }
+            let (given, cut) = ladder.clamp(Watts(wish));
+            prop_assert!(given >= ladder.low() && given <= ladder.high());
+            prop_assert_eq!(cut.is_none(), given == Watts(wish));
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! From measurements to an order that does not hunt.
+//!
+//! The load is what grid and inverters carry together *at the same moment*; the order is load less grid setpoint,
+//! plus a slow trim. Everything that makes such loops oscillate comes from mixing moments: the meter is late, the
+//! inverter has a dead time and a lag. So two rules keep the moments apart:
+//!
+//! - the inverters' power is looked up where they were when the meter looked ([`History`]);
+//! - after an order, samples that may still show its transient are not believed for small corrections. That
+//!   *window* is the actuator's latency plus the meter's lag, and once more the lag, so that a lag declared wrong by
+//!   a factor of two still finds the plant at rest. A change larger than what the order itself could feign passes.
+//!
+//! With no lag declared the window assumes the worst that meters do and the correction is not taken whole.
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{History, Sample};
+use super::policy::RegulatorPolicy;
+use super::share;
+use super::units::{Mono, Span, Watts};
+
+/// The longest meter lag that is assumed when none is declared.
+const UNKNOWN_LAG: Span = Span::secs(5);
+/// Share of a correction taken with an undeclared lag, in percent.
+const UNKNOWN_LAG_GAIN: i64 = 80;
+/// Share of a correction taken when the inverter's power is modelled, not measured, in percent.
+const MODEL_GAIN: i64 = 50;
+/// Trim gain: a tenth of the error per second.
+const TRIM_PER_SECOND: i64 = 100;
+/// No trim beyond this error.
+const TRIM_ERROR: Watts = Watts(300);
+/// The trim's own limit.
+const TRIM_LIMIT: Watts = Watts(200);
+/// A trim that is no longer earned is gone after this.
+const TRIM_DECAY: Span = Span::secs(60);
+/// Swings smaller than this do not count as oscillation.
+const SWING: Watts = Watts(100);
+/// Steps larger than this pass the oscillation guard undamped.
+const LOAD_STEP: Watts = Watts(450);
+
+/// What the regulator remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Regulator {
+    history: History,
+    /// The load in force, per phase; `None` before the first measurement.
+    load: Option<[Watts; 3]>,
+    last_meter: Mono,
+    /// The orders in force, per phase.
+    given: [Watts; 3],
+    given_at: Mono,
+    /// When the orders last changed, and how far the inverters may still be from them.
+    changed_at: Option<Mono>,
+    window_step: Watts,
+    /// In thousandths of a watt.
+    trim_mw: i64,
+    direction: i8,
+    reversal_since: Option<Mono>,
+    reversal_samples: u8,
+    /// Oscillation score in hundredths, and the sign of the last large error.
+    swing: i32,
+    swing_at: Mono,
+    swing_sign: i8,
+}
+
+/// How the plant behaves, as declared.
+#[derive(Clone, Copy, Debug)]
+pub struct Dynamics {
+    /// From order to rest: dead time and four time constants of the slowest inverter.
+    pub latency: Span,
+    /// From order to first reaction plus one time constant: where a model puts the step.
+    pub model_delay: Span,
+    /// Age of a meter value when it is asked for, if anyone knows.
+    pub meter_lag: Option<Span>,
+    /// Whether inverter power is measured now; else it is modelled from the orders.
+    pub measured: bool,
+    /// The incumbent's plain loop: no manners.
+    pub compatible: bool,
+}
+
+/// What the shaping of an order did to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shaped {
+    /// The orders per phase.
+    pub phases: [Watts; 3],
+    /// The ramp held the change back.
+    pub ramped: bool,
+    /// A reversal waits this much longer.
+    pub reversing: Option<Span>,
+    /// The change was too small.
+    pub too_small: bool,
+}
+
+impl Regulator {
+    /// An inverter sample, summed over all inverters.
+    pub fn inverters_heard(&mut self, sample: Sample) {
+        self.history.push(sample);
+    }
+
+    /// The load in force, per phase.
+    #[must_use]
+    pub fn load(&self) -> Option<[Watts; 3]> {
+        self.load
+    }
+
+    /// Forgets the load: the meter is unknown.
+    pub fn forget_load(&mut self) {
+        self.load = None;
+    }
+
+    /// The slow correction.
+    #[must_use]
+    pub fn trim(&self) -> Watts {
+        Watts::saturated(self.trim_mw.checked_div(1_000).unwrap_or(0))
+    }
+
+    /// The orders in force.
+    #[must_use]
+    pub fn given(&self) -> [Watts; 3] {
+        self.given
+    }
+
+    /// The oscillation score; above 4 something hunts.
+    #[must_use]
+    pub fn swing_score(&self) -> u8 {
+        u8::try_from(self.swing.checked_div(100).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// A meter sample: brings the load up to date, unless what it shows may be our own transient.
+    /// `violated` says that the sample itself breaks a limit of the connection.
+    pub fn meter_heard(
+        &mut self,
+        grid: [Watts; 3],
+        asked_at: Mono,
+        violated: bool,
+        dynamics: &Dynamics,
+    ) -> bool {
+        if asked_at <= self.last_meter && self.load.is_some() {
+            return false;
+        }
+        self.last_meter = asked_at;
+        let looked_at = asked_at - dynamics.meter_lag.unwrap_or(Span::ZERO);
+        let inverters = if dynamics.measured {
+            self.history.at(looked_at)
+        } else {
+            Some(self.modelled(looked_at - dynamics.model_delay))
+        };
+        let Some(inverters) = inverters else { return false };
+        let mut candidate = grid;
+        for (part, inverter) in candidate.iter_mut().zip(inverters) {
+            *part += inverter;
+        }
+        let Some(load) = self.load else {
+            self.load = Some(candidate);
+            return true;
+        };
+        let change = farthest(candidate, load);
+        if self.in_window(asked_at, dynamics) && !violated && change <= self.window_step.scaled(12, 10) {
+            return false;
+        }
+        self.load = Some(self.damped(load, candidate, change, dynamics));
+        true
+    }
+
+    /// Where the orders put the inverters: at the new value once the delay is over, at the old one before.
+    fn modelled(&self, moment: Mono) -> [Watts; 3] {
+        match self.changed_at {
+            Some(changed) if moment < changed => self.history.at(moment).unwrap_or(self.given),
+            Some(_) | None => self.given,
+        }
+    }
+
+    /// Whether a sample asked for now may still show the transient of the last order.
+    #[must_use]
+    pub fn in_window(&self, asked_at: Mono, dynamics: &Dynamics) -> bool {
+        let lag = dynamics.meter_lag.map_or(UNKNOWN_LAG, |lag| lag + lag);
+        self.changed_at.is_some_and(|changed| asked_at < changed + dynamics.latency + lag)
+    }
+
+    fn damped(
+        &self,
+        load: [Watts; 3],
+        candidate: [Watts; 3],
+        change: Watts,
+        dynamics: &Dynamics,
+    ) -> [Watts; 3] {
+        let mut gain = 100;
+        if dynamics.meter_lag.is_none() {
+            gain = UNKNOWN_LAG_GAIN;
+        }
+        if !dynamics.measured {
+            gain = gain.min(MODEL_GAIN);
+        }
+        if change <= LOAD_STEP && !dynamics.compatible {
+            let damping = i64::from(self.swing).checked_div(5).unwrap_or(0).clamp(0, 80);
+            gain = gain.min(100_i64.saturating_sub(damping));
+        }
+        let mut out = load;
+        for (part, candidate) in out.iter_mut().zip(candidate) {
+            *part += (candidate - *part).scaled(gain, 100);
+        }
+        out
+    }
+
+    /// Brings trim and oscillation score up to date with one meter sample's error (grid less setpoint).
+    pub fn error_seen(&mut self, error: Watts, elapsed: Span, settled: bool, now: Mono) {
+        let elapsed = elapsed.0.clamp(0, 2_000);
+        if settled && error.abs() <= TRIM_ERROR {
+            let step = i64::from(error.0).saturating_mul(TRIM_PER_SECOND).saturating_mul(elapsed);
+            let limit = i64::from(TRIM_LIMIT.0).saturating_mul(1_000);
+            self.trim_mw = self
+                .trim_mw
+                .saturating_add(step.checked_div(1_000).unwrap_or(0))
+                .clamp(limit.saturating_neg(), limit);
+        }
+        while now.since(self.swing_at) >= Span::secs(10) && self.swing > 0 {
+            self.swing = self.swing.saturating_mul(85).checked_div(100).unwrap_or(0);
+            self.swing_at = self.swing_at + Span::secs(10);
+        }
+        if self.swing == 0 {
+            self.swing_at = now;
+        }
+        if error.abs() > SWING {
+            let sign: i8 = if error.0 > 0 { 1 } else { -1 };
+            if self.swing_sign == sign.saturating_neg() {
+                self.swing = self.swing.saturating_add(100).min(1_000);
+            }
+            self.swing_sign = sign;
+        }
+    }
+
+    /// Lets the trim go, linearly, when nothing earns it: a stale meter or a tapering battery.
+    pub fn decay_trim(&mut self, elapsed: Span) {
+        let full = i64::from(TRIM_LIMIT.0).saturating_mul(1_000);
+        let step =
+            full.saturating_mul(elapsed.0.clamp(0, TRIM_DECAY.0)).checked_div(TRIM_DECAY.0).unwrap_or(0);
+        let left = self.trim_mw.unsigned_abs().saturating_sub(step.unsigned_abs());
+        let left = i64::try_from(left).unwrap_or(0);
+        self.trim_mw = if self.trim_mw < 0 { left.saturating_neg() } else { left };
+    }
+
+    /// From the wanted orders to the given ones: direction hold, deadband, ramp. `wanted` already lies inside
+    /// the ladder's range `low..=high`; what is in force now may not, and then moves at once.
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the decision at hand")]
+    pub fn shape(
+        &mut self,
+        policy: &RegulatorPolicy,
+        wanted: [Watts; 3],
+        (low, high): (Watts, Watts),
+        controlled: [bool; 3],
+        resolution: Watts,
+        fresh_meter: bool,
+        dynamics: &Dynamics,
+        now: Mono,
+    ) -> Shaped {
+        let mut shaped = Shaped { phases: wanted, ..Shaped::default() };
+        let before = share::total(self.given);
+        let start = share::scale(self.given, before.max(low).min(high), controlled);
+        if !dynamics.compatible {
+            shaped.reversing = self.hold_direction(policy, wanted, (low, high), fresh_meter, dynamics, now);
+            if shaped.reversing.is_some() {
+                shaped.phases = [Watts::ZERO; 3];
+            }
+            shaped.too_small = start == self.given && self.too_small(policy, shaped.phases, resolution);
+            if shaped.too_small {
+                shaped.phases = self.given;
+            } else {
+                (shaped.phases, shaped.ramped) = self.ramp(policy, start, shaped.phases, now);
+            }
+        }
+        self.give(shaped.phases, now, dynamics);
+        shaped
+    }
+
+    fn too_small(&self, policy: &RegulatorPolicy, wanted: [Watts; 3], resolution: Watts) -> bool {
+        let idle = self.given.iter().all(|part| part.0 == 0);
+        let off = wanted.iter().all(|part| part.0 == 0);
+        let load = self.load.map_or(Watts::ZERO, |load| share::total(load).abs());
+        let band = policy.deadband.max(resolution).max(load.scaled(1, 100));
+        !idle && !off && farthest(wanted, self.given) < band
+    }
+
+    /// A wish to turn between charge and discharge must last; until then nothing is ordered. A range that
+    /// leaves no choice is protection and turns at once.
+    fn hold_direction(
+        &mut self,
+        policy: &RegulatorPolicy,
+        wanted: [Watts; 3],
+        (low, high): (Watts, Watts),
+        fresh_meter: bool,
+        dynamics: &Dynamics,
+        now: Mono,
+    ) -> Option<Span> {
+        let wish = share::total(wanted);
+        let sign = if wish.0 > 0 { 1 } else { i8::from(wish.0 < 0).saturating_neg() };
+        let forced = low.0 > 0 || high.0 < 0;
+        if sign == 0 {
+            return None;
+        }
+        if self.direction == 0 || sign == self.direction || forced {
+            self.direction = sign;
+            self.reversal_since = None;
+            self.reversal_samples = 0;
+            return None;
+        }
+        let since = *self.reversal_since.get_or_insert(now);
+        if fresh_meter {
+            self.reversal_samples = self.reversal_samples.saturating_add(1);
+        }
+        let hold = policy
+            .direction_hold
+            .unwrap_or_else(|| (dynamics.model_delay + dynamics.model_delay).max(Span::secs(3)));
+        let waited = now.since(since);
+        if waited >= hold && self.reversal_samples >= 2 {
+            self.direction = sign;
+            self.reversal_since = None;
+            self.reversal_samples = 0;
+            return None;
+        }
+        Some(hold - waited)
+    }
+
+    /// Moves from `start` toward `wanted` no faster than the ramp.
+    fn ramp(
+        &self,
+        policy: &RegulatorPolicy,
+        start: [Watts; 3],
+        wanted: [Watts; 3],
+        now: Mono,
+    ) -> ([Watts; 3], bool) {
+        let Some(ramp) = policy.ramp else { return (wanted, false) };
+        let elapsed = now.since(self.given_at).0.clamp(0, 1_000);
+        let allowed = ramp.scaled(elapsed, 1_000);
+        let change = (share::total(wanted) - share::total(start)).abs().max(farthest(wanted, start));
+        if change <= allowed {
+            return (wanted, false);
+        }
+        let mut out = start;
+        for (part, wanted) in out.iter_mut().zip(wanted) {
+            *part += (wanted - *part).scaled(i64::from(allowed.0), i64::from(change.0));
+        }
+        (out, true)
+    }
+
+    /// Puts orders in force.
+    fn give(&mut self, phases: [Watts; 3], now: Mono, dynamics: &Dynamics) {
+        self.given_at = now;
+        let step = farthest(phases, self.given);
+        if step.0 == 0 {
+            return;
+        }
+        let open = self.in_window(now, dynamics);
+        self.window_step = if open { self.window_step + step } else { step };
+        self.changed_at = Some(now);
+        self.given = phases;
+    }
+
+    /// Orders nothing, at once: the site may not be steered now.
+    pub fn neutral(&mut self, now: Mono) {
+        if self.given != [Watts::ZERO; 3] {
+            self.changed_at = Some(now);
+            self.window_step = farthest(self.given, [Watts::ZERO; 3]);
+        }
+        self.given = [Watts::ZERO; 3];
+        self.given_at = now;
+        self.direction = 0;
+        self.reversal_since = None;
+    }
+}
+
+/// The largest change of any phase, and of their sum.
+fn farthest(a: [Watts; 3], b: [Watts; 3]) -> Watts {
+    let phases = a.into_iter().zip(b).map(|(a, b)| (a - b).abs()).max().unwrap_or(Watts::ZERO);
+    phases.max((share::total(a) - share::total(b)).abs())
+}

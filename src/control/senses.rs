@@ -1,0 +1,216 @@
+//! What is true, at worst: trust in each input, and what a decision may use of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::history::Sample;
+use super::image::{Image, Slot};
+use super::policy::{MAX_INVERTERS, Policy};
+use super::reading::{Reading, Stage, Trust};
+use super::units::{Mono, Soc, Watts};
+use super::wiring::{PowerWiring, Wiring};
+
+/// A power per phase and when it was asked for. Without phases the total stands in the first place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhasePower {
+    /// Per phase.
+    pub phases: [Watts; 3],
+    /// The oldest moment among them.
+    pub asked_at: Mono,
+    /// Whether the device tells the phases apart.
+    pub split: bool,
+}
+
+/// Reads a power: its phases where all that are wired are known, else its total.
+#[must_use]
+pub fn power(image: &Image, wiring: &PowerWiring) -> Option<PhasePower> {
+    let wired = wiring.phase.iter().any(Option::is_some);
+    if wired {
+        let mut phases = [Watts::ZERO; 3];
+        let mut asked_at = Mono::NEVER;
+        let mut known = true;
+        for (slot, id) in phases.iter_mut().zip(wiring.phase) {
+            let Some(id) = id else { continue };
+            match image.watts(Some(id)) {
+                Some(reading) => {
+                    *slot = reading.value;
+                    asked_at = asked_at.min(reading.asked_at);
+                }
+                None => known = false,
+            }
+        }
+        if known {
+            return Some(PhasePower { phases, asked_at, split: true });
+        }
+    }
+    let total = image.watts(wiring.total)?;
+    Some(PhasePower {
+        phases: [total.value, Watts::ZERO, Watts::ZERO],
+        asked_at: total.asked_at,
+        split: false,
+    })
+}
+
+/// What is remembered of the inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Senses {
+    /// The grid meter.
+    pub meter: Trust,
+    /// Each inverter.
+    pub inverters: [Trust; MAX_INVERTERS],
+    /// State of charge.
+    pub soc: Trust,
+    /// The BMS.
+    pub bms: Trust,
+    bms_seen: bool,
+    grid: GridSense,
+}
+
+/// Whether the utility is there, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct GridSense {
+    present: Option<bool>,
+    /// Since when it has been back; `None` while away, or when it was there from the start.
+    back_since: Option<Mono>,
+}
+
+/// What a decision may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Sensed {
+    /// Stage of the meter.
+    pub meter: Stage,
+    /// Stage of each inverter.
+    pub inverter: [Stage; MAX_INVERTERS],
+    /// Stage of the charge.
+    pub soc: Stage,
+    /// Stage of the BMS, when one counts.
+    pub bms: Option<Stage>,
+    /// Meter power.
+    pub grid: Option<PhasePower>,
+    /// No utility, or not back for long enough.
+    pub island: bool,
+}
+
+impl Senses {
+    /// Brings trust up to date and reads what a decision may use.
+    pub fn step(&mut self, policy: &Policy, wiring: &Wiring, image: &Image, now: Mono) -> Sensed {
+        let trust = &policy.trust;
+        let grid = power(image, &wiring.grid.power);
+        let meter = self.meter.update(&trust.meter, grid.map(|grid| grid.asked_at), now);
+        let mut inverter = [Stage::Safe; MAX_INVERTERS];
+        for ((stage, memory), wired) in inverter.iter_mut().zip(&mut self.inverters).zip(&wiring.inverters) {
+            let heard = power(image, &wired.power).map(|power| power.asked_at);
+            *stage = memory.update(&trust.inverter, heard, now);
+        }
+        let soc_heard = image.soc(wiring.battery.soc).map(|reading| reading.asked_at);
+        let soc = self.soc.update(&trust.soc, soc_heard, now);
+        let bms = self.bms_stage(policy, wiring, image, now);
+        let island = self.island(policy, wiring, image, now);
+        Sensed { meter, inverter, soc, bms, grid, island }
+    }
+
+    fn bms_stage(&mut self, policy: &Policy, wiring: &Wiring, image: &Image, now: Mono) -> Option<Stage> {
+        let limits = [wiring.battery.charge_limit, wiring.battery.discharge_limit];
+        let mut oldest: Option<Mono> = None;
+        let mut missing = false;
+        for id in limits.into_iter().flatten() {
+            match image.slot(id) {
+                Slot::Value { asked_at, .. } => {
+                    self.bms_seen = true;
+                    oldest = Some(oldest.map_or(asked_at, |before| before.min(asked_at)));
+                }
+                Slot::Absent { .. } | Slot::Never => missing = true,
+            }
+        }
+        let heard = if missing { None } else { oldest };
+        let stage = self.bms.update(&policy.trust.bms, heard, now);
+        match policy.battery.bms {
+            Some(false) => None,
+            Some(true) => Some(stage),
+            None => self.bms_seen.then_some(stage),
+        }
+    }
+
+    /// Losing the grid acts at once; its return waits until it has been stable.
+    fn island(&mut self, policy: &Policy, wiring: &Wiring, image: &Image, now: Mono) -> bool {
+        if !policy.grid.connected {
+            return true;
+        }
+        // An unknown presence stays as it was: the meter's own stages watch the connection meanwhile.
+        let present = image.flag(wiring.grid.present).map(|reading| reading.value);
+        match (self.grid.present, present) {
+            (_, Some(false)) => {
+                self.grid = GridSense { present: Some(false), back_since: None };
+            }
+            (Some(false), Some(true)) => {
+                self.grid = GridSense { present: Some(true), back_since: Some(now) };
+            }
+            (None, Some(true)) => self.grid.present = Some(true),
+            (Some(true), Some(true)) | (_, None) => {}
+        }
+        match self.grid.present {
+            Some(false) => true,
+            Some(true) | None => {
+                self.grid.back_since.is_some_and(|since| now.since(since) < policy.grid.stable_for)
+            }
+        }
+    }
+}
+
+/// Inverter power of the whole site: the sum over inverters that are trusted, at the newest moment among them.
+#[must_use]
+pub fn inverters(
+    image: &Image,
+    wiring: &Wiring,
+    stages: &[Stage; MAX_INVERTERS],
+    split: bool,
+) -> Option<Sample> {
+    let mut sum = [Watts::ZERO; 3];
+    let mut at: Option<Mono> = None;
+    for (wired, stage) in wiring.inverters.iter().zip(stages) {
+        if *stage == Stage::Safe && wiring.inverters.len() > 1 {
+            continue; // a lost inverter falls back to nothing by itself; the meter shows the rest
+        }
+        let Some(power) = power(image, &wired.power) else { continue };
+        let mut phases = power.phases;
+        if split && !power.split {
+            phases = onto_phases(power.phases, wired.spec.phases);
+        }
+        for (sum, part) in sum.iter_mut().zip(phases) {
+            *sum += part;
+        }
+        at = Some(at.map_or(power.asked_at, |before| before.max(power.asked_at)));
+    }
+    if !split {
+        sum = [sum.into_iter().sum(), Watts::ZERO, Watts::ZERO];
+    }
+    at.map(|at| Sample { at, power: sum })
+}
+
+/// A total put evenly on the phases an inverter feeds.
+fn onto_phases(total: [Watts; 3], phases: [bool; 3]) -> [Watts; 3] {
+    super::share::scale([Watts::ZERO; 3], total.into_iter().sum(), phases)
+}
+
+/// The charge that a decision may use: as heard while good, its worst case while held or degraded, nothing
+/// once it is safe.
+#[must_use]
+pub fn usable_soc(
+    policy: &Policy,
+    wiring: &Wiring,
+    image: &Image,
+    stage: Stage,
+    now: Mono,
+) -> Option<Reading<Soc>> {
+    let heard = image.soc(wiring.battery.soc)?;
+    match stage {
+        Stage::Safe => None,
+        Stage::Good => Some(heard),
+        Stage::Held if policy.battery.capacity.is_none() => Some(heard),
+        Stage::Held | Stage::Degraded => {
+            let capacity = policy.battery.capacity?;
+            let power = image.watts(wiring.battery.power).map_or(policy.authority, |reading| reading.value);
+            let value = heard.worst_case(capacity, power.max(Watts::ZERO), now);
+            Some(Reading { value, asked_at: heard.asked_at })
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Who does how much: from the site's target to phases, and from phases to inverters.
+//!
+//! All splits are exact: the parts sum to the whole, the remainder of a division goes to the last part that can
+//! take it.
+
+use arrayvec::ArrayVec;
+
+use super::policy::{MAX_INVERTERS, PhaseMode};
+use super::units::Watts;
+use super::wiring::InverterWiring;
+
+/// Sum of three phases.
+#[must_use]
+pub fn total(phases: [Watts; 3]) -> Watts {
+    phases.into_iter().sum()
+}
+
+/// Inverter power per phase that brings the grid to its setpoint.
+///
+/// `load` is what grid and inverters carry together per phase, `controlled` the phases with an inverter. In
+/// [`PhaseMode::Total`] the phases without one are spread over the others, and only phases that need the same
+/// direction as the whole site get a share, so that no inverter charges while another discharges.
+#[must_use]
+pub fn allocate(mode: PhaseMode, load: [Watts; 3], setpoint: Watts, controlled: [bool; 3]) -> [Watts; 3] {
+    let count = controlled.iter().filter(|yes| **yes).count();
+    let Some(count) = i64::try_from(count).ok().filter(|count| *count > 0) else {
+        return [Watts::ZERO; 3];
+    };
+    let mut net = spread(load, setpoint, controlled, count);
+    if mode == PhaseMode::Total {
+        let mut left = total(net);
+        let wanted = left;
+        for part in &mut net {
+            let same = (part.0 > 0) == (wanted.0 > 0) && part.0 != 0;
+            *part = match (same, wanted.0 > 0) {
+                (false, _) => Watts::ZERO,
+                (true, true) => (*part).min(left),
+                (true, false) => (*part).max(left),
+            };
+            left -= *part;
+        }
+    }
+    net
+}
+
+/// Each controlled phase's own need, with its part of the setpoint and of the phases nobody controls.
+fn spread(load: [Watts; 3], setpoint: Watts, controlled: [bool; 3], count: i64) -> [Watts; 3] {
+    let others: Watts =
+        load.into_iter().zip(controlled).filter(|(_, yes)| !yes).map(|(watts, _)| watts).sum::<Watts>()
+            - setpoint;
+    let mut net = [Watts::ZERO; 3];
+    let mut given = Watts::ZERO;
+    let mut seen: i64 = 0;
+    for ((part, load), yes) in net.iter_mut().zip(load).zip(controlled) {
+        if yes {
+            seen = seen.saturating_add(1);
+            // Cumulative shares, so that they sum to the whole.
+            let due = others.scaled(seen, count);
+            *part = load + (due - given);
+            given = due;
+        }
+    }
+    net
+}
+
+/// The same direction per phase, scaled to a new total. Phases without a share take part only when there is
+/// nothing to scale; then the controlled phases share evenly.
+#[must_use]
+pub fn scale(phases: [Watts; 3], to: Watts, controlled: [bool; 3]) -> [Watts; 3] {
+    let from = total(phases);
+    let straight = phases.iter().all(|part| part.0 == 0 || (part.0 > 0) == (from.0 > 0));
+    if from == to {
+        return phases;
+    }
+    if from.0 != 0 && straight {
+        let mut seen = Watts::ZERO;
+        let mut given = Watts::ZERO;
+        return phases.map(|part| {
+            seen += part;
+            let due = to.scaled(i64::from(seen.0), i64::from(from.0));
+            let share = due - given;
+            given = due;
+            share
+        });
+    }
+    // Mixed directions, or nothing to scale: shift every controlled phase by the same amount.
+    let count = i64::try_from(controlled.iter().filter(|yes| **yes).count()).unwrap_or(0);
+    let missing = to - from;
+    let mut seen: i64 = 0;
+    let mut given = Watts::ZERO;
+    let mut out = phases;
+    for (part, yes) in out.iter_mut().zip(controlled) {
+        if yes {
+            seen = seen.saturating_add(1);
+            let due = missing.scaled(seen, count);
+            *part += due - given;
+            given = due;
+        }
+    }
+    out
+}
+
+/// How many phases an inverter feeds.
+fn phase_count(inverter: &InverterWiring) -> i64 {
+    i64::try_from(inverter.spec.phases.iter().filter(|yes| **yes).count()).unwrap_or(0)
+}
+
+/// What an inverter can do on one of its phases, in the direction of `sign`.
+fn capability(inverter: &InverterWiring, phase: usize, discharge: bool) -> Watts {
+    if !inverter.spec.phases.get(phase).copied().unwrap_or(false) {
+        return Watts::ZERO;
+    }
+    let rating = if discharge { inverter.spec.max_discharge } else { inverter.spec.max_charge };
+    rating.scaled(1, phase_count(inverter))
+}
+
+/// Splits the power of each phase over the inverters that feed it, in proportion to what each can do.
+#[must_use]
+pub fn over_inverters(
+    phases: [Watts; 3],
+    inverters: &[InverterWiring],
+    usable: impl Fn(usize) -> bool,
+) -> ArrayVec<[Watts; 3], MAX_INVERTERS> {
+    let mut orders: ArrayVec<[Watts; 3], MAX_INVERTERS> =
+        inverters.iter().take(MAX_INVERTERS).map(|_| [Watts::ZERO; 3]).collect();
+    for (phase, power) in phases.into_iter().enumerate() {
+        let can = |at: usize, inverter: &InverterWiring| {
+            if usable(at) { capability(inverter, phase, power.0 > 0) } else { Watts::ZERO }
+        };
+        let all: Watts = inverters.iter().enumerate().map(|(at, inverter)| can(at, inverter)).sum();
+        let mut seen = Watts::ZERO;
+        let mut given = Watts::ZERO;
+        for (at, (inverter, order)) in inverters.iter().zip(orders.iter_mut()).enumerate() {
+            seen += can(at, inverter);
+            let due = power.scaled(i64::from(seen.0), i64::from(all.0));
+            if let Some(slot) = order.get_mut(phase) {
+                *slot = due - given;
+            }
+            given = due;
+        }
+    }
+    orders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn watts(phases: [i32; 3]) -> [Watts; 3] {
+        phases.map(Watts)
+    }
+
+    #[track_caller]
+    fn check(mode: PhaseMode, load: [i32; 3], setpoint: i32, controlled: [bool; 3], expected: [i32; 3]) {
+        assert_eq!(allocate(mode, watts(load), Watts(setpoint), controlled), watts(expected));
+    }
+
+    const ALL: [bool; 3] = [true; 3];
+
+    #[test]
+    fn the_total_is_regulated_without_flow_from_phase_to_phase() {
+        use PhaseMode::Total;
+        check(Total, [600, -100, 200], 0, ALL, [600, 0, 100]);
+        check(Total, [300, 400, 200], 0, ALL, [300, 400, 200]);
+        check(Total, [600, -100, 200], 50, ALL, [584, 0, 66]);
+        check(Total, [-2000, 500, 300], 0, ALL, [-1200, 0, 0]);
+        check(Total, [1000, 1000, 1000], -600, ALL, [1200, 1200, 1200]);
+    }
+
+    #[test]
+    fn phases_without_an_inverter_are_carried_by_the_others() {
+        use PhaseMode::Total;
+        check(Total, [-300, 750, 200], 0, [true, true, false], [0, 650, 0]);
+        check(Total, [100, -200, 150], 0, [true, false, false], [50, 0, 0]);
+    }
+
+    #[test]
+    fn individual_phases_each_take_their_own() {
+        check(PhaseMode::Individual, [100, -200, 150], -300, ALL, [200, -100, 250]);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_sum_to_the_whole_and_no_phase_works_against_another(
+            load in proptest::array::uniform3(-20_000i32..20_000),
+            setpoint in -20_000i32..20_000,
+            controlled in proptest::array::uniform3(any::<bool>()),
+            to in -30_000i32..30_000,
+        ) {
+            prop_assume!(controlled.contains(&true));
+            let parts = allocate(PhaseMode::Total, watts(load), Watts(setpoint), controlled);
+            prop_assert_eq!(total(parts), total(watts(load)) - Watts(setpoint));
+            prop_assert!(!(parts.iter().any(|p| p.0 > 0) && parts.iter().any(|p| p.0 < 0)));
+            prop_assert_eq!(total(scale(parts, Watts(to), controlled)), Watts(to));
+        }
+    }
+}
