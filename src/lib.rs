@@ -4,4 +4,5 @@ pub mod control;
 pub mod device;
 pub mod modbus;
 pub mod plant;
+pub mod profile;
 pub mod scenario;

@@ -6,6 +6,7 @@ pub mod codec;
 pub mod decimal;
 pub mod definition;
 pub mod exchange;
+pub mod library;
 pub mod mistake;
 pub mod order;
 pub mod quirk;

@@ -12,12 +12,16 @@ pub(crate) struct Devices {
     /// The simulated inverter has a watchdog of its own.
     inverter_watchdog: Option<Span>,
     writes: u32,
+    /// Places of the actuators whose orders go to memory that wears.
+    wearing: Vec<usize>,
+    wearing_writes: u32,
 }
 
 impl Devices {
-    pub(crate) fn new(wiring: &Wiring, inverter_watchdog: Option<Span>) -> Self {
+    /// Nothing was told yet. `wearing` names the actuators whose orders go to memory that wears.
+    pub(crate) fn new(wiring: &Wiring, inverter_watchdog: Option<Span>, wearing: Vec<usize>) -> Self {
         let held = vec![None; wiring.actuators.len()];
-        Self { wiring: wiring.clone(), held, inverter_watchdog, writes: 0 }
+        Self { wiring: wiring.clone(), held, inverter_watchdog, writes: 0, wearing, wearing_writes: 0 }
     }
 
     pub(crate) fn wiring(&self) -> &Wiring {
@@ -27,10 +31,15 @@ impl Devices {
     /// A command arrives.
     pub(crate) fn take(&mut self, command: &Command, now: Mono) {
         self.writes = self.writes.saturating_add(1);
+        if self.wearing.contains(&usize::from(command.actuator)) {
+            self.wearing_writes = self.wearing_writes.saturating_add(1);
+        }
         if let Some(held) = self.held.get_mut(usize::from(command.actuator)) {
             *held = match command.order {
                 Order::Release => None,
-                order @ (Order::Power(_) | Order::Setpoint(_) | Order::Limit(_) | Order::Run(_)) => Some((order, now)),
+                order @ (Order::Power(_) | Order::Setpoint(_) | Order::Limit(_) | Order::Run(_)) => {
+                    Some((order, now))
+                }
             };
         }
     }
@@ -53,6 +62,11 @@ impl Devices {
     /// Writes so far.
     pub(crate) fn writes(&self) -> u32 {
         self.writes
+    }
+
+    /// Writes so far to memory that wears.
+    pub(crate) fn wearing_writes(&self) -> u32 {
+        self.wearing_writes
     }
 
     /// What the first actuator of a kind holds; the outer `None` when there is no such actuator.

@@ -45,7 +45,8 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     /// The world before the first tick.
     pub(crate) fn new(case: &'a Case) -> Result<Self, Vec<Mistake>> {
-        let mut mistakes: Vec<Mistake> = case.state.iter().map(|entry| setup::no_memory(case, entry)).collect();
+        let mut mistakes: Vec<Mistake> =
+            case.state.iter().map(|entry| setup::no_memory(case, entry)).collect();
         let (checked, refused) = match setup::profile(case, &case.set) {
             Ok(checked) => (Some(checked), Vec::new()),
             Err(refusal) if setup::expects_mistakes(case) => (None, setup::keys(&refusal)),
@@ -69,12 +70,13 @@ impl<'a> World<'a> {
             return Err(mistakes);
         }
         let watchdog = plant.as_ref().map(Loop::inverter_watchdog);
+        let wearing = checked.as_ref().map(setup::wearing).unwrap_or_default();
         let mut world = Self {
             case,
             set: case.set.clone(),
             feed: Feed::new(&config.signals, plant.is_some(), case.seed),
             samples: Vec::new(),
-            devices: Devices::new(&config.wiring, watchdog),
+            devices: Devices::new(&config.wiring, watchdog, wearing),
             site: checked.is_some().then(|| Site::new(config)),
             checked,
             plant,
@@ -245,7 +247,8 @@ impl Clock {
     fn read(&self, now: Mono) -> Wall {
         let millis = self.start.as_millisecond().saturating_add(now.0).saturating_add(self.shift.0);
         let utc = millis.div_euclid(1_000);
-        let offset = jiff::Timestamp::from_second(utc).map_or(0, |stamp| self.zone.to_offset(stamp).seconds());
+        let offset =
+            jiff::Timestamp::from_second(utc).map_or(0, |stamp| self.zone.to_offset(stamp).seconds());
         Wall { utc, offset, valid: self.valid }
     }
 }

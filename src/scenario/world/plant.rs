@@ -1,12 +1,12 @@
 //! The closed loop: the simulated plant takes the orders, and what it measures is heard.
 
 use crate::control::input::{Command, Order};
-use crate::control::signal::{Quantity, Signal};
+use crate::control::signal::{Phase, Quantity, Signal};
 use crate::control::units::{Mono, Span};
 use crate::control::wiring::{ActuatorKind, Wiring};
 use crate::device::mistake::Mistake;
 use crate::plant::Plant;
-use crate::plant::physics::params::Params;
+use crate::plant::physics::Params;
 
 use super::super::format::value::{Chance, Source};
 use super::super::format::words;
@@ -55,8 +55,7 @@ impl Loop {
         let mut wrong = Vec::new();
         for given in given {
             let from = self.plant.get(&given.pattern).unwrap_or(0.0);
-            let told =
-                Told { name: given.pattern.clone(), source: given.source.clone(), started: now, from };
+            let told = Told { name: given.pattern.clone(), source: given.source.clone(), started: now, from };
             let value = told.source.value(now, now, from, &mut self.chance).flatten().unwrap_or(from);
             if let Err(error) = self.plant.set(&told.name, value) {
                 let near = Plant::names().map(|named| named.name);
@@ -140,14 +139,16 @@ impl Loop {
         let place = |name: &str| wiring.inverters.iter().position(|wired| wired.spec.name == *name);
         let index = signal.device.as_deref().and_then(place).unwrap_or(0);
         let phase = match signal.phase {
-            crate::control::signal::Phase::Total => None,
-            crate::control::signal::Phase::L1 => Some(0),
-            crate::control::signal::Phase::L2 => Some(1),
-            crate::control::signal::Phase::L3 => Some(2),
+            Phase::Total => None,
+            Phase::L1 => Some(0),
+            Phase::L2 => Some(1),
+            Phase::L3 => Some(2),
         };
         let of = |phases: [f64; 3]| phase.map_or(phases.iter().sum(), |at: usize| phases[at]);
         match signal.quantity {
-            Quantity::InverterPower if wiring.inverters.len() > 1 => Some(of(self.plant.inverter_power(index))),
+            Quantity::InverterPower if wiring.inverters.len() > 1 => {
+                Some(of(self.plant.inverter_power(index)))
+            }
             Quantity::InverterSetpoint => {
                 devices.inverter(index).map(|power| of(power.map(|phase| f64::from(phase.0))))
             }

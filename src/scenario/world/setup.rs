@@ -1,5 +1,6 @@
 //! The profile of a case, with the values that it sets laid over it.
 
+use crate::device::definition::Persistence;
 use crate::device::mistake::Mistake;
 use crate::profile::{self, Checked, Overrides};
 
@@ -29,6 +30,22 @@ pub(crate) fn expects_mistakes(case: &Case) -> bool {
 /// The keys that were refused.
 pub(crate) fn keys(mistakes: &[Mistake]) -> Vec<String> {
     mistakes.iter().map(|mistake| mistake.key.clone()).collect()
+}
+
+/// Places of the actuators whose definition writes orders to memory that wears.
+pub(crate) fn wearing(checked: &Checked) -> Vec<usize> {
+    let wears = |place: usize| {
+        checked.devices.iter().any(|device| {
+            let mut controls = device.orders.iter().filter(|(_, actuator)| usize::from(**actuator) == place);
+            controls.any(|((kind, _), _)| {
+                let control = device.definition.as_ref().and_then(|definition| definition.control(*kind));
+                control.is_some_and(|control| {
+                    control.command.iter().any(|write| write.persistence != Persistence::Cyclic)
+                })
+            })
+        })
+    };
+    (0..checked.site.wiring.actuators.len()).filter(|place| wears(*place)).collect()
 }
 
 /// What the store would have held: nothing outlives the process yet.

@@ -67,7 +67,8 @@ impl World<'_> {
 
     /// Signals that are drawn beside a failing output.
     pub(crate) fn context(&self) -> Vec<String> {
-        let mut names = vec!["battery.order".to_owned(), "guard.state".to_owned(), "generator.state".to_owned()];
+        let mut names =
+            vec!["battery.order".to_owned(), "guard.state".to_owned(), "generator.state".to_owned()];
         let given = self.case.given.iter().chain(self.case.steps.iter().flat_map(|step| &step.given));
         names.extend(given.map(|given| given.pattern.clone()).filter(|name| !name.contains('*')));
         if self.plant.is_some() {
@@ -92,7 +93,10 @@ impl World<'_> {
 
     fn no_output(&self, name: &str, line: usize) -> Mistake {
         let (cause, way_out) = if NOT_YET.iter().any(|pattern| words::fits(pattern, name)) {
-            ("this version has no such output yet".to_owned(), "expect something else, or leave it out".to_owned())
+            (
+                "this version has no such output yet".to_owned(),
+                "expect something else, or leave it out".to_owned(),
+            )
         } else if name.starts_with("plant.") && self.plant.is_none() {
             ("the case has no plant".to_owned(), "add a [plant] table: it closes the loop".to_owned())
         } else if self.feed.heard(name).is_some() || self.is_signal(name) {
@@ -142,19 +146,24 @@ impl World<'_> {
             })),
             "generator.load_permit" => Some(Found::Flag(generator.load_permit)),
             "generator.state" => Some(word(generator.state.name())),
-            "generator.reason" => Some(generator.reason.map_or_else(|| word("none"), |reason| Found::Word(reason.to_string()))),
+            "generator.reason" => {
+                Some(generator.reason.map_or_else(|| word("none"), |reason| Found::Word(reason.to_string())))
+            }
             "generator.quiet" => Some(Found::Flag(generator.quiet)),
             "generator.hours" => Some(seconds(generator.run_time.0)),
             "generator.starts" => Some(Found::Number(f64::from(generator.starts))),
             "generator.attempt" => Some(Found::Number(f64::from(generator.attempt))),
             "regulator.trim" => Some(watts(decision.trim)),
             "binding" => Some(
-                decision.reasons.binding().map_or_else(|| word("none"), |cause| Found::Word(cause.reason.to_string())),
+                decision
+                    .reasons
+                    .binding()
+                    .map_or_else(|| word("none"), |cause| Found::Word(cause.reason.to_string())),
             ),
             "reasons" => words(self.reasons()),
             "alarms" => words(self.alarms.iter().map(|code| (*code).to_owned()).collect()),
             "writes" => Some(Found::Number(f64::from(self.devices.writes()))),
-            "writes.persistent" => Some(Found::Number(f64::from(self.persistent_writes()))),
+            "writes.persistent" => Some(Found::Number(f64::from(self.devices.wearing_writes()))),
             "mistakes" => words(self.refused.clone()),
             "replay" => Some(word(if self.same { "same" } else { "different" })),
             _ => self.inverter_order(name),
@@ -175,8 +184,9 @@ impl World<'_> {
 
     /// The sum of what the inverters were told.
     fn battery_order(&self) -> Watts {
-        let told: Vec<[Watts; 3]> =
-            (0..self.devices.wiring().inverters.len()).filter_map(|index| self.devices.inverter(index)).collect();
+        let told: Vec<[Watts; 3]> = (0..self.devices.wiring().inverters.len())
+            .filter_map(|index| self.devices.inverter(index))
+            .collect();
         if told.is_empty() { self.decision.battery_order } else { told.into_iter().flatten().sum() }
     }
 
