@@ -75,6 +75,11 @@ impl Devices {
         self.held.get(place).map(|held| held.map(|(order, _)| order))
     }
 
+    /// Whether the generator's start contact is closed; `None` when there is none.
+    pub(crate) fn contact(&self) -> Option<bool> {
+        self.holds(ActuatorKind::GeneratorRun).map(|held| held == Some(Order::Run(true)))
+    }
+
     /// Power that an inverter was told, per phase; zero where it fell back to pass-through.
     pub(crate) fn inverter(&self, index: usize) -> Option<[Watts; 3]> {
         let kind = ActuatorKind::InverterPower(u8::try_from(index).ok()?);

@@ -40,12 +40,13 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Every signal silent, or heard from the plant when there is one.
+    /// Every signal silent, or heard from the plant when there is one. A contact answers also without a plant:
+    /// it belongs to the device that takes the order, not to the world.
     pub(crate) fn new(signals: &Signals, closed_loop: bool, seed: u64) -> Self {
-        let source = if closed_loop { Source::Plant } else { Source::Missing };
+        let answers = |signal: &Signal| closed_loop || signal.quantity == Quantity::GeneratorContact;
         let tap = |signal: &Signal| Tap {
             signal: signal.clone(),
-            source: source.clone(),
+            source: if answers(signal) { Source::Plant } else { Source::Missing },
             started: Mono::ZERO,
             from: 0.0,
             number: 0.0,

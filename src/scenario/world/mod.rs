@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::control::decision::Decision;
 use crate::control::input::{Input, Outcome};
+use crate::control::signal::Signal;
 use crate::control::site::{Site, SiteConfig};
 use crate::control::units::{Mono, Span, Wall};
 use crate::device::mistake::Mistake;
@@ -125,7 +126,11 @@ impl<'a> World<'a> {
         {
             let Self { feed, plant, devices, site, .. } = self;
             let wiring = site.as_ref().map(|site| &site.config().wiring);
-            feed.sample(self.now, &|signal| plant.as_ref()?.measured(signal, wiring?, devices), &mut samples);
+            let answer = |signal: &Signal| match plant.as_ref() {
+                Some(plant) => plant.measured(signal, wiring?, devices),
+                None => devices.contact().map(|closed| f64::from(u8::from(closed))),
+            };
+            feed.sample(self.now, &answer, &mut samples);
         }
         for sample in &samples {
             let Sample { signal, value, asked_at } = *sample;

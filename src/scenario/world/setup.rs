@@ -12,7 +12,10 @@ pub(crate) fn profile(case: &Case, set: &[Setting]) -> Result<Checked, Vec<Mista
     let zone = case.clock.time_zone().iana_name().unwrap_or("UTC").to_owned();
     // The clock's zone is the site's; a zone that is set wins.
     let mut edits = vec![("site.timezone".to_owned(), toml::Value::String(zone))];
-    edits.extend(set.iter().map(|setting| (setting.key.clone(), plain(&setting.value))));
+    for setting in set {
+        edits.retain(|(key, _)| *key != setting.key); // what was set later replaces what was set before
+        edits.push((setting.key.clone(), plain(&setting.value)));
+    }
     let overrides = Overrides { edits, ..Overrides::default() };
     let checked = match &case.profile {
         Some((path, _)) => profile::load(path, &overrides),

@@ -140,10 +140,7 @@ impl World<'_> {
             }),
             "guard.state" => Some(word(decision.guard.name())),
             "guard.floor" => Some(decision.floor.map_or(Found::Unknown, percent)),
-            "generator.command" => Some(Found::Flag(match self.devices.holds(ActuatorKind::GeneratorRun) {
-                Some(held) => held == Some(Order::Run(true)),
-                None => generator.command,
-            })),
+            "generator.command" => Some(Found::Flag(self.devices.contact().unwrap_or(generator.command))),
             "generator.load_permit" => Some(Found::Flag(generator.load_permit)),
             "generator.state" => Some(word(generator.state.name())),
             "generator.reason" => {
