@@ -153,10 +153,18 @@ impl Regulator {
             return true;
         };
         let change = farthest(candidate, load);
-        if self.in_window(asked_at, dynamics) && !violated && change <= self.window_step.scaled(12, 10) {
+        let gain = self.gain(change, dynamics);
+        // What an order can feign: its own size, and what a gain below one left of the step before it.
+        let feigned = self.window_step.scaled(120, gain.max(1))
+            + self.window_step.scaled(100_i64.saturating_sub(gain), 100);
+        if self.in_window(asked_at, dynamics) && !violated && change <= feigned {
             return false;
         }
-        self.load = Some(self.damped(load, candidate, change, dynamics));
+        let mut damped = load;
+        for (part, candidate) in damped.iter_mut().zip(candidate) {
+            *part += (candidate - *part).scaled(gain, 100);
+        }
+        self.load = Some(damped);
         true
     }
 
@@ -175,13 +183,8 @@ impl Regulator {
         self.changed_at.is_some_and(|changed| asked_at < changed + dynamics.latency + lag)
     }
 
-    fn damped(
-        &self,
-        load: [Watts; 3],
-        candidate: [Watts; 3],
-        change: Watts,
-        dynamics: &Dynamics,
-    ) -> [Watts; 3] {
+    /// How much of a correction is taken, in percent.
+    fn gain(&self, change: Watts, dynamics: &Dynamics) -> i64 {
         let mut gain = 100;
         if dynamics.meter_lag.is_none() {
             gain = UNKNOWN_LAG_GAIN;
@@ -193,11 +196,7 @@ impl Regulator {
             let damping = i64::from(self.swing).checked_div(5).unwrap_or(0).clamp(0, 80);
             gain = gain.min(100_i64.saturating_sub(damping));
         }
-        let mut out = load;
-        for (part, candidate) in out.iter_mut().zip(candidate) {
-            *part += (candidate - *part).scaled(gain, 100);
-        }
-        out
+        gain
     }
 
     /// Brings trim and oscillation score up to date with one meter sample's error (grid less setpoint).

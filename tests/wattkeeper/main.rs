@@ -1,3 +1,7 @@
-//! The integration tests, in one binary.
+//! All integration tests, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod bench_site;
+mod loops;
 mod scenarios;
+mod tidy;

@@ -1,0 +1,79 @@
+//! The regulator closed over the plant at 50 ms steps: settling, overshoot, limit cycles.
+
+use wattkeeper::control::units::Span;
+use wattkeeper::plant::physics::Params;
+
+use crate::bench_site::Desk;
+
+/// What a load step did to the grid.
+#[derive(Debug)]
+struct Response {
+    /// Seconds until the grid stays within 50 W of the setpoint.
+    settled: f64,
+    /// Largest export after the step, in W: the setpoint is 0 and the step is upward.
+    overshoot: f64,
+    /// Largest swing, high to low, in the last thirty seconds.
+    swing: f64,
+}
+
+/// A step of the load once the site is at rest, and what followed within two minutes.
+fn response(params: Params, step: f64, declared: Option<f64>) -> Response {
+    let mut desk = Desk::new(params, |policy| {
+        policy.regulator.meter_lag = declared.map(|seconds| Span::millis((seconds * 1_000.0) as i64));
+    });
+    desk.set("load.power", 500.0);
+    desk.run(90.0);
+    desk.set("load.power", 500.0 + step);
+    let grid = desk.run(120.0);
+    let settled = grid.iter().rposition(|watts| watts.abs() > 50.0).map_or(0.0, |at| (at + 1) as f64 * 0.05);
+    let overshoot = grid.iter().fold(0.0_f64, |most, watts| most.max(-watts));
+    let last = &grid[grid.len() - 600..];
+    let swing = last.iter().fold(f64::MIN, |a, b| a.max(*b)) - last.iter().fold(f64::MAX, |a, b| a.min(*b));
+    Response { settled, overshoot, swing }
+}
+
+fn plant(dead_time: f64, lag: f64, meter_lag: f64) -> Params {
+    Params { inverter_dead_time: dead_time, inverter_lag: lag, meter_lag, ..Params::default() }
+}
+
+#[test]
+fn a_load_step_settles_without_overshoot_over_the_whole_grid_of_device_speeds() {
+    let mut worst = Vec::new();
+    for dead_time in [0.3, 0.5, 1.0, 1.7, 2.5] {
+        for lag in [0.3, 0.6, 1.0, 1.5] {
+            for meter_lag in [0.0, 0.2, 1.0, 2.0, 3.0] {
+                let response = response(plant(dead_time, lag, meter_lag), 2_000.0, Some(meter_lag));
+                let late = response.settled > 15.0 + dead_time + 5.0 * lag + meter_lag;
+                if late || response.overshoot > 100.0 || response.swing > 40.0 {
+                    worst.push(format!("dead {dead_time} lag {lag} meter {meter_lag}: {response:?}"));
+                }
+            }
+        }
+    }
+    assert!(worst.is_empty(), "{}", worst.join("\n"));
+}
+
+#[test]
+fn a_three_kilowatt_step_is_back_within_fifty_watts_in_ten_seconds_with_the_lag_declared() {
+    for meter_lag in [0.2, 1.0, 2.0, 3.0] {
+        let response = response(plant(0.5, 0.6, meter_lag), 3_000.0, Some(meter_lag));
+        assert!(response.settled <= 10.0, "meter lag {meter_lag}: {response:?}");
+    }
+}
+
+#[test]
+fn without_a_declared_lag_the_site_settles_within_a_minute() {
+    for meter_lag in [0.2, 1.0, 2.0, 3.0] {
+        let response = response(plant(0.5, 0.6, meter_lag), 3_000.0, None);
+        assert!(response.settled <= 60.0 && response.swing < 40.0, "meter lag {meter_lag}: {response:?}");
+    }
+}
+
+#[test]
+fn a_lag_declared_wrong_by_a_factor_of_two_swings_less_and_less() {
+    for (meter_lag, declared) in [(1.0, 2.0), (1.0, 0.5), (2.0, 4.0), (2.0, 1.0), (3.0, 1.5), (3.0, 6.0)] {
+        let response = response(plant(0.5, 0.6, meter_lag), 3_000.0, Some(declared));
+        let text = format!("true {meter_lag} declared {declared}: {response:?}");
+        assert!(response.swing < 150.0 && response.settled <= 120.0, "{text}");
+    }
+}
