@@ -14,5 +14,8 @@ mod run;
 pub(crate) mod timeline;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use report::{CaseResult, Summary, Verdict};
 pub use run::{Options, Progress, run_file, run_files, run_text};

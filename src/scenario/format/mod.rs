@@ -1,6 +1,7 @@
 //! Scenario files: what they say, as types. Reading is in [`read`]; every mistake has its line.
 
 pub(crate) mod read;
+mod steps;
 pub(crate) mod tree;
 pub(crate) mod value;
 pub(crate) mod words;
@@ -97,14 +98,6 @@ pub(crate) struct Expect {
     pub subject: Subject,
     /// All of them.
     pub tests: Vec<Comparison>,
-}
-
-impl Expect {
-    /// As it was written.
-    pub(crate) fn written(&self) -> String {
-        let tests: Vec<_> = self.tests.iter().map(ToString::to_string).collect();
-        format!("{}: {}", self.measure.written(&self.subject), tests.join(" and "))
-    }
 }
 
 /// What happens to the controller or its clock.

@@ -92,7 +92,7 @@ impl Loop {
             let step = left.min(STEP);
             #[expect(clippy::cast_precision_loss, reason = "at most 50")]
             self.plant.step(step.0 as f64 / 1_000.0);
-            left = left - step;
+            left -= step;
         }
     }
 
