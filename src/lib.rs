@@ -6,3 +6,4 @@ pub mod modbus;
 pub mod plant;
 pub mod profile;
 pub mod scenario;
+pub mod services;

@@ -62,7 +62,8 @@ struct Wish {
     phases: [Watts; 3],
 }
 
-/// Decides. `generator_active` says that the generator carries the site now.
+/// Decides, into `decision`, whose generator is left as it is. `generator_active` says that the generator carries
+/// the site now.
 pub fn decide(
     policy: &Policy,
     wiring: &Wiring,
@@ -70,8 +71,10 @@ pub fn decide(
     image: &Image,
     generator_active: bool,
     now: Mono,
-) -> Decision {
-    let mut reasons = Reasons::default();
+    decision: &mut Decision,
+) {
+    let reasons = &mut decision.reasons;
+    reasons.clear();
 
     // 1. What is true, at worst.
     let known = sense(policy, wiring, memory, image, generator_active, now);
@@ -113,7 +116,7 @@ pub fn decide(
     });
 
     // 5. Why.
-    note(&mut reasons, policy, memory, &known, &dynamics);
+    note(reasons, policy, memory, &known, &dynamics);
     let cause = cut.unwrap_or(Cause { tier: wish.tier, reason: wish.reason });
     if cut.is_some() {
         reasons.push(wish.tier, wish.reason);
@@ -138,30 +141,27 @@ pub fn decide(
     memory.last = Some(now);
     memory.bound = cut.is_some() || wish.tier != Tier::Default || shaped.reversing.is_some() || shaped.ramped;
     let order = inverters.iter().copied().map(share::total).sum();
-    let mut decision = Decision {
-        at: now,
-        battery_order: order,
-        max_charge: (-battery.0).max(Watts::ZERO),
-        max_discharge: battery.1.max(Watts::ZERO),
-        discharge_allowed: discharge_allowed(policy, memory, &known),
-        forced_charge: forced_charge(memory, &known),
-        inverters,
-        grid_setpoint: supervised_setpoint(policy, memory, cut, order),
-        pv_limit: None,
-        guard: memory.guard.state(),
-        floor: known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor),
-        trim: memory.regulator.trim(),
-        ladder: ladder.into_rungs(),
-        reasons,
-        stages: stages(&known),
-        ..Decision::default()
-    };
+    decision.at = now;
+    decision.battery_order = order;
+    decision.max_charge = (-battery.0).max(Watts::ZERO);
+    decision.max_discharge = battery.1.max(Watts::ZERO);
+    decision.discharge_allowed = discharge_allowed(policy, memory, &known);
+    decision.forced_charge = forced_charge(memory, &known);
+    decision.inverters = inverters;
+    decision.grid_setpoint = supervised_setpoint(policy, memory, cut, order);
+    decision.pv_limit = None;
+    decision.guard = memory.guard.state();
+    decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
+    decision.trim = memory.regulator.trim();
+    decision.ready = known.starting.is_none();
+    decision.moving = shaped.ramped || shaped.reversing.is_some();
+    decision.stages = stages(&known);
+    decision.overruled.clear();
     if let Some(by) = cut {
-        let got = clamped;
-        let overruled = Overruled { tier: wish.tier, wanted: wanted_total, got, by: by.tier };
+        let overruled = Overruled { tier: wish.tier, wanted: wanted_total, got: clamped, by: by.tier };
         let _full = decision.overruled.try_push(overruled);
     }
-    decision
+    decision.ladder = ladder.into_rungs();
 }
 
 fn sense(

@@ -103,6 +103,10 @@ pub struct Decision {
     pub overruled: ArrayVec<Overruled, 4>,
     /// Why.
     pub reasons: Reasons,
+    /// Every required input has spoken often enough since the start; before that nothing is ordered.
+    pub ready: bool,
+    /// A ramp or a wait is running: the order moves without anything new being heard.
+    pub moving: bool,
     /// Stage of meter, inverter, SoC, BMS, PV, generator.
     pub stages: [Stage; 6],
     /// The generator.

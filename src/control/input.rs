@@ -186,9 +186,9 @@ pub struct Outputs {
     /// Whether this input led to a decision; it is in [`Site::decision`].
     pub decided: bool,
     /// Orders to write, none while observing.
-    pub commands: ArrayVec<Command, 16>,
+    pub commands: ArrayVec<Command, 12>,
     /// What changed.
-    pub events: ArrayVec<Event, 16>,
+    pub events: ArrayVec<Event, 12>,
     /// When the site wants [`Input::Due`], unless something else happens first.
     pub wake_at: Mono,
 }

@@ -365,6 +365,12 @@ pub struct Reasons {
 }
 
 impl Reasons {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.binding = 0;
+    }
+
     /// Adds one; silently full after [`MAX_REASONS`].
     pub fn push(&mut self, tier: Tier, reason: Reason) {
         let _full = self.all.try_push(Cause { tier, reason });

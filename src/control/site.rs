@@ -233,18 +233,15 @@ impl Site {
         }
         self.step_generator(now, outputs);
         let SiteConfig { policy, wiring, .. } = &self.config;
-        let generator = self.decision.generator;
-        let active = matches!(generator.state, GensetState::Running | GensetState::External);
-        let mut decision = decide(policy, wiring, &mut self.state.memory, &self.state.image, active, now);
-        decision.generator = generator;
-        self.decision = decision;
+        let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
+        let State { memory, image, .. } = &mut self.state;
+        decide(policy, wiring, memory, image, active, now, &mut self.decision);
         self.count(now);
         self.alarm(now, outputs);
         self.announce(outputs);
         self.command(now, outputs);
         self.state.last = Some(now);
-        let moving = self.decision.reasons.has("ramp") || self.decision.reasons.has("direction-hold");
-        let next = if moving { MOVING } else { policy_cycle(&self.config.policy) };
+        let next = if self.decision.moving { MOVING } else { self.config.policy.regulator.longest_cycle };
         self.state.wake_at = now + next;
     }
 
@@ -331,7 +328,7 @@ impl Site {
         let wiring = &self.config.wiring;
         let metered =
             wiring.grid.power.total.is_some() || wiring.grid.power.phase.iter().any(Option::is_some);
-        let starting = self.decision.reasons.has("starting");
+        let starting = !self.decision.ready;
         let wired_soc = wiring.battery.soc.is_some();
         let mut changes: ArrayVec<(Alarm, bool), MAX_ALARMS> = ArrayVec::new();
         changes.push((
@@ -370,7 +367,7 @@ impl Site {
     }
 
     fn command(&mut self, now: Mono, outputs: &mut Outputs) {
-        let starting = self.decision.reasons.has("starting");
+        let starting = !self.decision.ready;
         let inverter_safe = self.decision.stages.get(1) == Some(&Stage::Safe);
         for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
             let order = match spec.kind {
@@ -416,10 +413,6 @@ impl Site {
             }
         }
     }
-}
-
-fn policy_cycle(policy: &Policy) -> Span {
-    policy.regulator.longest_cycle
 }
 
 /// The contact is told only while the command is ours to give.

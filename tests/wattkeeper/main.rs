@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bench_site;
+mod cost;
 mod loops;
 mod scenarios;
 mod tidy;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::GensetInputs;
 use super::condition::{Direction, Latch, Surroundings};
+use super::feedback::Doubt;
 use crate::control::policy::{Condition, GeneratorPolicy, OnLoss};
 use crate::control::reading::Stage;
 use crate::control::reason::{Reason, Source};
@@ -90,6 +91,13 @@ impl Latches {
             .filter_map(move |latch| latch.loses_at(timeout))
     }
 
+    /// Every moment they hold, so that an exploration can tell states from their age.
+    #[cfg(test)]
+    pub fn moments(&mut self) -> impl Iterator<Item = &mut Mono> {
+        let all = [&mut self.soc, &mut self.load, &mut self.current, &mut self.voltage];
+        all.into_iter().flat_map(Latch::moments)
+    }
+
     fn reasons(&self) -> [Option<Reason>; 4] {
         let narrow = |value: i64| Watts::saturated(value).0;
         let soc = Soc::from_centi(self.soc.fired()).unwrap_or_default();
@@ -159,8 +167,8 @@ pub(super) struct Standing {
     pub lockout: bool,
     /// Not in automatic mode.
     pub remote_off: bool,
-    /// Feedback too old to start or stop on.
-    pub blind: bool,
+    /// How far the engine's feedback is in doubt.
+    pub doubt: Doubt,
 }
 
 /// The wishes and vetoes of this moment, weighed.
@@ -204,7 +212,11 @@ pub(super) fn arbitrate(
             standing.remote_off.then_some(Reason::GeneratorRemoteOff),
             standing.lockout.then_some(Reason::GeneratorLockout),
             (hushed && wanted).then_some(Reason::GeneratorQuiet),
-            standing.blind.then_some(Reason::Stale(Source::Generator, Stage::Degraded)),
+            match standing.doubt {
+                Doubt::None => None,
+                Doubt::Some => Some(Reason::Stale(Source::Generator, Stage::Degraded)),
+                Doubt::Full => Some(Reason::Stale(Source::Generator, Stage::Safe)),
+            },
         ],
     }
 }

@@ -195,4 +195,14 @@ impl Latch {
         let watched = self.watched?;
         Some(self.heard.map_or(watched, |heard| heard.max(watched)) + loss_timeout)
     }
+
+    /// Every moment it holds, so that an exploration can tell states from their age.
+    #[cfg(test)]
+    pub fn moments(&mut self) -> impl Iterator<Item = &mut Mono> {
+        let pending = match &mut self.phase {
+            Phase::StartPending(since) | Phase::StopPending(since) => Some(since),
+            Phase::Idle | Phase::Reached | Phase::Unknown { .. } => None,
+        };
+        self.heard.iter_mut().chain(self.watched.iter_mut()).chain(pending)
+    }
 }

@@ -141,8 +141,18 @@ impl Feedback {
 
     /// When trust in it next changes, should it fall silent.
     pub fn doubts_at(&self) -> impl Iterator<Item = Mono> {
-        let heard = self.engine.filter(|_| self.assumed.is_none()).map(|flag| flag.heard);
+        let engine = self.engine.filter(|_| self.assumed.is_none()).map(|flag| flag.heard);
+        let ac = self.ac.map(|flag| flag.heard);
         let just = Span::millis(1);
-        heard.into_iter().flat_map(move |heard| [heard + DOUBTFUL + just, heard + UNKNOWN + just])
+        let engine =
+            engine.into_iter().flat_map(move |heard| [heard + DOUBTFUL + just, heard + UNKNOWN + just]);
+        engine.chain(ac.map(|heard| heard + UNKNOWN + just))
+    }
+
+    /// Every moment it holds, so that an exploration can tell states from their age.
+    #[cfg(test)]
+    pub fn moments(&mut self) -> impl Iterator<Item = &mut Mono> {
+        let flags = [self.engine.as_mut(), self.ac.as_mut()];
+        flags.into_iter().flatten().flat_map(|flag| [&mut flag.since, &mut flag.heard])
     }
 }

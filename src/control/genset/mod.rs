@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::alarms::Raised;
 use self::arbiter::{Latches, Standing, Verdict};
 use self::condition::Surroundings;
-use self::feedback::{Doubt, Feedback};
+use self::feedback::Feedback;
 use super::image::Slot;
 use super::policy::{GeneratorPolicy, QuietHours};
 use super::reading::Reading;
@@ -316,7 +316,7 @@ impl Genset {
             quiet: self.quiet,
             lockout: self.state == GensetState::Lockout,
             remote_off: self.state == GensetState::Local || !inputs.automatic_mode(),
-            blind: self.feedback.doubt(now) != Doubt::None,
+            doubt: self.feedback.doubt(now),
         };
         self.verdict = arbiter::arbitrate(policy, &self.latches, inputs.manual, standing);
         // Ending a manual run ends it: its minimum is the operator's affair, unless a condition holds it.

@@ -28,11 +28,11 @@ const CHAIN: usize = 6;
 impl Genset {
     /// Takes every transition that is due.
     pub(super) fn advance(&mut self, policy: &GeneratorPolicy, inputs: &GensetInputs, now: Mono) {
+        let commanded = self.state.commands();
         self.forget(inputs, now);
         if self.returning(policy, inputs, now) {
             return;
         }
-        let commanded = self.state.commands();
         for _ in 0..CHAIN {
             let Some(next) = self.next(policy, inputs, now) else { break };
             if next.commands() && !self.state.commands() && commanded {

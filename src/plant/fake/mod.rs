@@ -11,6 +11,8 @@ mod memory;
 mod misbehave;
 mod server;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod world;
 

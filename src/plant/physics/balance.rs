@@ -1,7 +1,7 @@
 //! Who feeds whom: the balance of one step, on the grid, on the generator, and alone.
 
 use super::battery::Battery;
-use super::inverter::rated;
+use super::inverter::{Inverter, rated};
 use super::plant::Plant;
 use super::{Three, total, zip};
 
@@ -27,30 +27,31 @@ impl Room {
         if ac > 0.0 { ac / self.efficiency } else { ac * self.efficiency }
     }
 
-    fn dc_of(&self, outputs: &[Three]) -> f64 {
-        outputs.iter().flatten().map(|ac| self.dc(*ac)).sum()
+    fn dc_of(&self, inverters: &[Inverter]) -> f64 {
+        inverters.iter().flat_map(|inverter| inverter.output).map(|ac| self.dc(ac)).sum()
     }
 
     /// Scales what is too much: charging gets what the sun leaves of the limit, discharging gets the sun too.
-    fn clip(&self, outputs: &mut [Three]) {
-        let drawn = self.dc_of(outputs);
+    fn clip(&self, inverters: &mut [Inverter]) {
+        let drawn = self.dc_of(inverters);
         let (most, least) = (self.out + self.sun, -(self.into - self.sun).max(0.0));
         if drawn > most {
-            scale(outputs, drawn - most, |ac| self.dc(ac).max(0.0));
+            scale(inverters, drawn - most, |ac| self.dc(ac).max(0.0));
         } else if drawn < least {
-            scale(outputs, least - drawn, |ac| (-self.dc(ac)).max(0.0));
+            scale(inverters, least - drawn, |ac| (-self.dc(ac)).max(0.0));
         }
     }
 }
 
 /// Takes `excess` of DC power from those outputs that `part` counts, in proportion.
-fn scale(outputs: &mut [Three], excess: f64, part: impl Fn(f64) -> f64) {
-    let counted: f64 = outputs.iter().flatten().map(|ac| part(*ac)).sum();
+fn scale(inverters: &mut [Inverter], excess: f64, part: impl Fn(f64) -> f64) {
+    let counted: f64 = inverters.iter().flat_map(|inverter| inverter.output).map(&part).sum();
     if counted <= 0.0 {
         return;
     }
     let keep = (1.0 - excess / counted).clamp(0.0, 1.0);
-    for ac in outputs.iter_mut().flatten().filter(|ac| part(**ac) > 0.0) {
+    let outputs = inverters.iter_mut().flat_map(|inverter| &mut inverter.output);
+    for ac in outputs.filter(|ac| part(**ac) > 0.0) {
         *ac *= keep;
     }
 }
@@ -163,7 +164,7 @@ impl Plant {
             self.carry(phase, count);
         }
         // A full battery takes nothing more: AC-coupled PV is throttled by frequency.
-        let surplus = -room.dc_of(&self.outputs());
+        let surplus = -room.dc_of(&self.inverters);
         let refused = surplus - room.into;
         if refused > 0.0 {
             self.curtail(refused / room.efficiency);
@@ -171,8 +172,7 @@ impl Plant {
                 self.carry(phase, count);
             }
         }
-        let sum = self.outputs().iter().fold([0.0; 3], |sum, one| zip(sum, *one, |a, b| a + b));
-        self.flows.inverter_ac = sum;
+        self.flows.inverter_ac = self.output();
     }
 
     /// Lets the inverters of one phase carry it alone; what they cannot is shed or throttled.
@@ -214,28 +214,26 @@ impl Plant {
     fn spread(&self, watts: f64) -> Three {
         let mut each = [0.0; 3];
         let with = (0..3).filter(|phase| self.params.has_inverter(*phase)).count().max(1) as f64;
-        for (_, each) in each.iter_mut().enumerate().filter(|(phase, _)| self.params.has_inverter(*phase)) {
-            *each = watts / with / self.inverters.len().max(1) as f64;
+        for (phase, each) in each.iter_mut().enumerate() {
+            if self.params.has_inverter(phase) {
+                *each = watts / with / self.inverters.len().max(1) as f64;
+            }
         }
         each
     }
 
-    fn outputs(&self) -> Vec<Three> {
-        self.inverters.iter().map(|inverter| inverter.output).collect()
+    /// What all inverters together turn from DC into AC.
+    fn output(&self) -> Three {
+        self.inverters.iter().fold([0.0; 3], |sum, inverter| zip(sum, inverter.output, |sum, one| sum + one))
     }
 
     fn clip(&mut self, room: &Room) {
-        let mut outputs = self.outputs();
-        room.clip(&mut outputs);
-        self.flows.inverter_ac = [0.0; 3];
-        for (inverter, output) in self.inverters.iter_mut().zip(outputs) {
-            inverter.output = output;
-            self.flows.inverter_ac = zip(self.flows.inverter_ac, output, |sum, one| sum + one);
-        }
+        room.clip(&mut self.inverters);
+        self.flows.inverter_ac = self.output();
     }
 
     fn settle_battery(&mut self, room: &Room, seconds: f64, ccl: f64, dcl: f64) {
-        let drawn = room.dc_of(&self.outputs());
+        let drawn = room.dc_of(&self.inverters);
         let idle = self.params.inverter_idle * self.inverters.len() as f64;
         let sun = room.sun.min((room.into + drawn).max(0.0));
         let power = self.battery.step(&self.params, drawn + idle - sun, seconds);

@@ -1,0 +1,133 @@
+//! The ladder now, in words: which rung left what, which reasons stand on it, and which one bound the order.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{battery_words, grid_words, range_words};
+use super::published::{Control, Decision, Overruled, Published, Reason, Word};
+
+/// The answer of `/api/v1/explain`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Whether the order is written to the plant.
+    pub control: Control,
+    /// The order in one sentence.
+    pub order: String,
+    /// The reason that bound it.
+    pub binding: Option<Reason>,
+    /// The ladder, most important rung first.
+    pub rungs: Vec<ExplainedRung>,
+    /// Wishes that were cut, one sentence each.
+    pub overruled: Vec<String>,
+    /// All of it as text for a person.
+    pub words: String,
+}
+
+/// One rung of the ladder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExplainedRung {
+    /// Its number and name.
+    pub tier: Word,
+    /// Lowest power still allowed in W (most charge).
+    pub low: i32,
+    /// Highest power still allowed in W (most discharge).
+    pub high: i32,
+    /// Whether it left less than the rung above.
+    pub narrowed: bool,
+    /// The range in words.
+    pub words: String,
+    /// The reasons that stand on it.
+    pub reasons: Vec<Reason>,
+}
+
+/// The ladder of the newest decision.
+pub(super) fn answer(published: &Published) -> Explanation {
+    let Some(decision) = &published.decision else {
+        return Explanation {
+            control: published.control,
+            order: "no decision yet".to_owned(),
+            words: words(published),
+            ..Explanation::default()
+        };
+    };
+    Explanation {
+        control: published.control,
+        order: order(published.control, decision),
+        binding: decision.binding().cloned(),
+        rungs: rungs(decision),
+        overruled: decision.overruled.iter().map(overruled).collect(),
+        words: words(published),
+    }
+}
+
+/// The order in one sentence.
+pub(super) fn order(control: Control, decision: &Decision) -> String {
+    let verb = match control {
+        Control::Observe => "would be told to",
+        Control::On => "is told to",
+    };
+    format!("the battery {verb} {}", battery_words(f64::from(decision.battery_order)))
+}
+
+/// Every rung with its reasons; a rung that has reasons but left the range alone is there too.
+pub(super) fn rungs(decision: &Decision) -> Vec<ExplainedRung> {
+    let mut above = (i32::MIN, i32::MAX);
+    let mut rungs = Vec::new();
+    for rung in &decision.ladder {
+        let range = (rung.low, rung.high);
+        rungs.push(ExplainedRung {
+            tier: rung.tier.clone(),
+            low: rung.low,
+            high: rung.high,
+            narrowed: range != above,
+            words: range_words(rung.low, rung.high),
+            reasons: decision.reasons.iter().filter(|reason| reason.tier == rung.tier).cloned().collect(),
+        });
+        above = range;
+    }
+    rungs
+}
+
+/// One cut wish in a sentence.
+pub(super) fn overruled(cut: &Overruled) -> String {
+    let (wanted, got) = (battery_words(f64::from(cut.wanted)), battery_words(f64::from(cut.got)));
+    format!("rung {} wanted to {wanted}; rung {} left {got}", cut.tier, cut.by)
+}
+
+/// The whole ladder as text.
+pub(super) fn words(published: &Published) -> String {
+    let mut text = String::new();
+    let Some(decision) = &published.decision else {
+        return "No decision yet: waiting for the first answers of the devices.\n".to_owned();
+    };
+    let _ = writeln!(text, "{}: {}.", published.site, order(published.control, decision));
+    if published.control == Control::Observe {
+        let _ = writeln!(text, "The site observes: nothing is written.");
+    }
+    if let Some(binding) = decision.binding() {
+        let _ = writeln!(text, "Because: {} [{}, {}].", binding.words, binding.text, binding.tier);
+    }
+    let _ =
+        writeln!(text, "\nThe ladder, most important first; each rung only narrows what the one above left:");
+    for rung in rungs(decision) {
+        let mark = if rung.narrowed { '>' } else { ' ' };
+        let _ = writeln!(text, "{mark} {:<26}{}", rung.tier, rung.words);
+        for reason in rung.reasons {
+            let _ = writeln!(text, "  {:<26}  {}: {}", "", reason.text, reason.words);
+        }
+    }
+    let on_ladder = |reason: &&Reason| !decision.ladder.iter().any(|rung| rung.tier == reason.tier);
+    for reason in decision.reasons.iter().filter(on_ladder) {
+        let _ = writeln!(text, "  {:<26}{}: {}", reason.tier, reason.text, reason.words);
+    }
+    for cut in &decision.overruled {
+        let _ = writeln!(text, "overruled: {}", overruled(cut));
+    }
+    let _ = writeln!(text, "\nGrid setpoint: {}.", grid_words(f64::from(decision.grid_setpoint)));
+    if let Some(generator) = &published.generator {
+        let why = generator.reason.as_ref().map(|reason| format!(": {}", reason.words)).unwrap_or_default();
+        let _ = writeln!(text, "Generator: {}{why}.", generator.state);
+    }
+    text
+}
