@@ -138,7 +138,7 @@ expect = {{ "battery.order" = 0, "plant.inverter.power" = "0 ± 1" }}
 at = "50s"
 event = "start"
 within = "1s"
-expect = {{ "battery.order" = 0, "reasons" = "has starting" }}
+expect = {{ "battery.order" = 0 }}
 [[step]]
 at = "70s"
 expect = {{ "battery.order" = "1000 ± 20" }}

@@ -21,6 +21,8 @@ pub(crate) struct Sample {
 #[derive(Clone, Debug)]
 struct Tap {
     signal: Signal,
+    /// Its own name first, then those by which the profile also knows it.
+    names: Vec<String>,
     source: Source,
     started: Mono,
     /// The number before the source took over: where ramps begin.
@@ -42,10 +44,16 @@ pub(crate) struct Feed {
 impl Feed {
     /// Every signal silent, or heard from the plant when there is one. A contact answers also without a plant:
     /// it belongs to the device that takes the order, not to the world.
-    pub(crate) fn new(signals: &Signals, closed_loop: bool, seed: u64) -> Self {
+    /// `names` are further names that the profile gives to its signals.
+    pub(crate) fn new(signals: &Signals, names: &[(String, SignalId)], closed_loop: bool, seed: u64) -> Self {
         let answers = |signal: &Signal| closed_loop || signal.quantity == Quantity::GeneratorContact;
-        let tap = |signal: &Signal| Tap {
+        let all_names = |id: SignalId, signal: &Signal| {
+            let also = names.iter().filter(|(_, of)| *of == id).map(|(name, _)| name.clone());
+            std::iter::once(signal.name()).chain(also).collect()
+        };
+        let tap = |(id, signal): (SignalId, &Signal)| Tap {
             signal: signal.clone(),
+            names: all_names(id, signal),
             source: if answers(signal) { Source::Plant } else { Source::Missing },
             started: Mono::ZERO,
             from: 0.0,
@@ -53,7 +61,7 @@ impl Feed {
             last: None,
             due: Mono::ZERO,
         };
-        Self { taps: signals.iter().map(|(_, signal)| tap(signal)).collect(), chance: Chance::new(seed) }
+        Self { taps: signals.iter().map(tap).collect(), chance: Chance::new(seed) }
     }
 
     /// Changes the source of every signal that fits. A value that fits none is a mistake, not a wish.
@@ -66,7 +74,7 @@ impl Feed {
             way_out,
         };
         let mut fitted = false;
-        for tap in self.taps.iter_mut().filter(|tap| fits(&given.pattern, &tap.signal)) {
+        for tap in self.taps.iter_mut().filter(|tap| fits(&given.pattern, tap)) {
             fitted = true;
             let source =
                 named(&given.source, &tap.signal).map_err(|(cause, way_out)| mistake(cause, way_out))?;
@@ -78,8 +86,8 @@ impl Feed {
         if fitted {
             return Ok(());
         }
-        let names: Vec<String> = self.taps.iter().map(|tap| tap.signal.name()).collect();
-        let way_out = match words::nearest(&given.pattern, names.iter().map(String::as_str)) {
+        let names = self.taps.iter().flat_map(|tap| &tap.names).map(String::as_str);
+        let way_out = match words::nearest(&given.pattern, names) {
             Some(near) => format!("did you mean {near:?}?"),
             None => "give a signal that a device of this profile measures".to_owned(),
         };
@@ -127,18 +135,17 @@ impl Feed {
 
     /// What the last sample of a signal said, for drawings.
     pub(crate) fn heard(&self, name: &str) -> Option<f64> {
-        let tap = self.taps.iter().find(|tap| tap.signal.name() == name)?;
+        let tap = self.taps.iter().find(|tap| tap.names.iter().any(|known| known == name))?;
         let (value, _) = tap.last?;
         value.map(|value| spoken(value, tap.signal.quantity.unit()))
     }
 }
 
 /// A plain name means the site's signal and, when only devices have it, theirs.
-fn fits(pattern: &str, signal: &Signal) -> bool {
-    words::fits(pattern, &signal.name()) || {
-        let site = Signal::site(signal.quantity, signal.phase);
-        signal.device.is_some() && words::fits(pattern, &site.name())
-    }
+fn fits(pattern: &str, tap: &Tap) -> bool {
+    let plain = Signal::site(tap.signal.quantity, tap.signal.phase);
+    tap.names.iter().any(|name| words::fits(pattern, name))
+        || (tap.signal.device.is_some() && words::fits(pattern, &plain.name()))
 }
 
 /// Gives words their codes; refuses words that the signal does not know.
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn nothing_is_heard_until_it_is_given() {
-        let mut feed = Feed::new(&site(), false, 1);
+        let mut feed = Feed::new(&site(), &[], false, 1);
         assert_eq!(heard(&mut feed, 0), []);
         feed.give(&given("battery.soc", Source::Number(50.0)), "x", Mono(1_000)).unwrap();
         assert_eq!(heard(&mut feed, 1), [(0, Some(5_000), 1)]);
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_frozen_device_repeats_its_last_stamp() {
-        let mut feed = Feed::new(&site(), false, 1);
+        let mut feed = Feed::new(&site(), &[], false, 1);
         feed.give(&given("inverter.*", Source::Number(-70.0)), "x", Mono::ZERO).unwrap();
         assert_eq!(heard(&mut feed, 0), [(1, Some(-70), 0)]);
         feed.give(&given("inverter.power", Source::Frozen), "x", Mono(1_000)).unwrap();
@@ -231,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_slow_device_is_heard_now_and_then_and_late() {
-        let mut feed = Feed::new(&site(), false, 1);
+        let mut feed = Feed::new(&site(), &[], false, 1);
         let slow = Source::Timed {
             is: Box::new(Source::Number(50.0)),
             every: Some(Span::secs(60)),
@@ -245,12 +252,21 @@ mod tests {
 
     #[test]
     fn words_become_codes_and_unknown_names_and_words_are_mistakes() {
-        let mut feed = Feed::new(&site(), true, 1);
+        let mut feed = Feed::new(&site(), &[], true, 1);
         feed.give(&given("generator.mode", Source::Word("auto".to_owned())), "x", Mono::ZERO).unwrap();
         assert_eq!(heard(&mut feed, 0), [(0, Some(700), 0), (1, Some(7), 0), (2, Some(1), 0)]);
         let wrong = feed.give(&given("generator.mode", Source::Word("aut".to_owned())), "x", Mono::ZERO);
         assert!(wrong.unwrap_err().way_out.contains("auto"));
         let wrong = feed.give(&given("battery.sox", Source::Number(1.0)), "x", Mono::ZERO).unwrap_err();
         assert_eq!((wrong.line, wrong.way_out.as_str()), (3, "did you mean \"battery.soc\"?"));
+    }
+
+    #[test]
+    fn a_signal_answers_to_every_name_that_the_profile_gives_it() {
+        let names = [("battery.house.soc".to_owned(), SignalId(0))];
+        let mut feed = Feed::new(&site(), &names, false, 1);
+        feed.give(&given("battery.house.*", Source::Number(50.0)), "x", Mono::ZERO).unwrap();
+        assert_eq!(heard(&mut feed, 0), [(0, Some(5_000), 0)]);
+        assert_eq!(feed.heard("battery.house.soc"), Some(50.0));
     }
 }

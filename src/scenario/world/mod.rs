@@ -72,10 +72,11 @@ impl<'a> World<'a> {
         }
         let watchdog = plant.as_ref().map(Loop::inverter_watchdog);
         let wearing = checked.as_ref().map(setup::wearing).unwrap_or_default();
+        let names: Vec<_> = checked.as_ref().map(|checked| checked.names().collect()).unwrap_or_default();
         let mut world = Self {
             case,
             set: case.set.clone(),
-            feed: Feed::new(&config.signals, plant.is_some(), case.seed),
+            feed: Feed::new(&config.signals, &names, plant.is_some(), case.seed),
             samples: Vec::new(),
             devices: Devices::new(&config.wiring, watchdog, wearing),
             site: checked.is_some().then(|| Site::new(config)),
