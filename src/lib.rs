@@ -2,8 +2,10 @@
 
 pub mod cli;
 pub mod control;
+pub mod daemon;
 pub mod device;
 pub mod modbus;
 pub mod plant;
 pub mod profile;
+pub mod scenario;
 pub mod services;
