@@ -68,7 +68,7 @@ fn demonstrate(args: &Args) -> Result<(), String> {
 
 /// The demonstration must not fail because somebody already uses the port.
 fn start(args: &Args, checked: Checked) -> Result<Daemon, String> {
-    let options = |listen| Options { listen: Some(listen), speed: args.plant.speed };
+    let options = |listen| Options { listen: Some(listen), speed: args.plant.speed.unwrap_or(SPEED) };
     match Daemon::start(checked.clone(), &options(args.listen)) {
         Ok(daemon) => Ok(daemon),
         Err(daemon::RunError::Services(_)) => {
@@ -79,9 +79,51 @@ fn start(args: &Args, checked: Checked) -> Result<Daemon, String> {
     }
 }
 
+/// Simulated seconds per real second, unless the command line says otherwise.
+const SPEED: u32 = 10;
+
+/// Where the story begins: an evening, a small battery just above its floor.
+const EVENING: &[(&str, f64)] = &[("start", 19.25), ("battery.capacity", 5_000.0), ("battery.soc", 18.0)];
+
+/// What happens, in simulated minutes from the start.
+const STORY: &[(f64, &str, f64, &str)] = &[
+    (
+        2.0,
+        "load.base",
+        1_800.0,
+        "somebody cooks: the grid stays at its setpoint, the battery falls to its floor",
+    ),
+    (
+        16.0,
+        "grid.present",
+        0.0,
+        "the grid fails: the battery carries the house below the floor, down to its reserve",
+    ),
+    (60.0, "grid.present", 1.0, "the grid is back: a minute later it is trusted again"),
+];
+
+/// Lets the story happen.
+async fn tell(site: &SimulatedSite, story: &[(f64, &str, f64, &str)]) {
+    for (minute, name, value, text) in story {
+        loop {
+            let seconds = crate::plant::fake::open(&site.world()).plant.time();
+            if seconds >= minute * 60.0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        match site.set(name, *value) {
+            Ok(()) => tracing::warn!("{text}"),
+            Err(error) => tracing::warn!(%error, "the story goes on without this"),
+        }
+    }
+}
+
 /// The simulated devices, on a thread of their own: they are another box on the network.
 fn plant_beside(args: &Args) -> Result<(Vec<Served>, std::thread::JoinHandle<()>), String> {
-    let (kind, options) = (args.plant.kind(), args.plant.options());
+    let story = args.plant.kind == Kind::Ess;
+    let usual: &[(&str, f64)] = if story { EVENING } else { &[] };
+    let (kind, options) = (args.plant.kind(), args.plant.options(SPEED, usual));
     let (send, served) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("plant".to_owned()).spawn(move || {
         let started = daemon::runtime().map_err(|error| error.to_string());
@@ -96,6 +138,7 @@ fn plant_beside(args: &Args) -> Result<(Vec<Served>, std::thread::JoinHandle<()>
             match SimulatedSite::start(kind, &options).await {
                 Ok(site) => {
                     let _ = send.send(Ok(site.devices().to_vec()));
+                    tell(&site, if story { STORY } else { &[] }).await;
                     std::future::pending::<()>().await;
                 }
                 Err(error) => {

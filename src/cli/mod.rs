@@ -86,3 +86,13 @@ fn problem(text: impl std::fmt::Display) -> ExitCode {
     eprintln!("wattkeeper: {text}");
     ExitCode::from(PROBLEM)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -18,21 +18,21 @@ pub struct PlantArgs {
     /// Which site
     #[arg(long = "site", value_enum, default_value_t = Kind::Ess)]
     pub kind: Kind,
-    /// Simulated seconds per real second, 1 to 1000
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub speed: u32,
+    /// Simulated seconds per real second, 1 to 100 [default: 1, in the demo 10]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub speed: Option<u32>,
     /// Chooses clouds and appliances
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Set something of the plant, for example --plant battery.soc=30; may be repeated
     #[arg(long = "plant", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    set: Vec<(String, f64)>,
+    plant: Vec<(String, f64)>,
 }
 
 /// Simulated sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// A house on the grid with battery, PV and grid meter
+    /// A house on the grid with battery, PV, grid meter and a generator for when the grid fails
     Ess,
     /// An off-grid hut with a generator on a relay
     OffGrid,
@@ -56,10 +56,12 @@ impl PlantArgs {
         }
     }
 
-    /// With what.
-    pub fn options(&self) -> SiteOptions {
+    /// With what; `usual` is set before what the command line sets.
+    pub fn options(&self, speed: u32, usual: &[(&str, f64)]) -> SiteOptions {
         let phases = if self.kind == Kind::Ess { 3 } else { 1 };
-        SiteOptions { phases, speed: self.speed, seed: self.seed, set: self.set.clone() }
+        let usual = usual.iter().map(|(name, value)| ((*name).to_owned(), *value));
+        let set = usual.chain(self.plant.iter().cloned()).collect();
+        SiteOptions { phases, speed: self.speed.unwrap_or(speed), seed: self.seed, set }
     }
 }
 
@@ -70,7 +72,7 @@ pub fn run(args: &Args) -> ExitCode {
         Err(error) => return super::problem(error),
     };
     runtime.block_on(async {
-        let site = match SimulatedSite::start(args.plant.kind(), &args.plant.options()).await {
+        let site = match SimulatedSite::start(args.plant.kind(), &args.plant.options(1, &[])).await {
             Ok(site) => site,
             Err(error) => return super::problem(error),
         };

@@ -14,7 +14,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::fleet::{Fleet, Member};
 use crate::device::definition::Definition;
 use crate::modbus::state::LinkState;
-use crate::profile::Checked;
+use crate::profile::{Checked, DeviceConfig};
 use crate::services::published as out;
 
 /// Events kept.
@@ -418,7 +418,7 @@ fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
         address: config.address.as_ref().map(|(host, port)| format!("{host}:{port}")).unwrap_or_default(),
         up,
         last_success_age_ms: age.map(|age| age.0),
-        watchdog: watchdog(config.orders.is_empty(), definition),
+        watchdog: watchdog(config, definition),
         unproven: definition.is_some_and(Definition::is_unproven),
         writes: vec![
             counted(Cow::Borrowed("ok"), member.writes.ok),
@@ -460,11 +460,9 @@ fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
 }
 
 /// What the device does when we fall silent, for a person.
-fn watchdog(idle: bool, definition: Option<&Definition>) -> String {
-    let Some(control) = definition.filter(|_| !idle).and_then(|definition| definition.controls.first())
-    else {
-        return String::new();
-    };
+fn watchdog(config: &DeviceConfig, definition: Option<&Definition>) -> String {
+    let used = config.orders.keys().next().map(|(kind, _)| *kind);
+    let Some(control) = used.and_then(|kind| definition?.control(kind)) else { return String::new() };
     match control.watchdog {
         Some(span) => format!("falls back by itself after {span}: {}", control.if_lost),
         None => format!("no watchdog: {}", control.if_lost),

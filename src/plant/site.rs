@@ -24,7 +24,8 @@ const BEAT: Duration = Duration::from_millis(50);
 /// Which site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteKind {
-    /// A house on the grid: GX with battery inverters, EM24 meter, SunSpec PV inverter.
+    /// A house on the grid: GX with battery inverters, EM24 meter, SunSpec PV inverter, and a generator on a relay
+    /// for when the grid fails.
     Ess,
     /// An off-grid hut: GX with a solar charger, and a generator on a relay.
     OffGrid,
@@ -157,9 +158,12 @@ async fn pass(world: Shared, speed: u32) {
 
 fn parts(kind: SiteKind) -> &'static [(&'static str, &'static str)] {
     match kind {
-        SiteKind::Ess => {
-            &[("gx", "inverters/victron-gx"), ("meter", "meters/carlo-gavazzi-em24-e1"), ("pv", "pv/sunspec")]
-        }
+        SiteKind::Ess => &[
+            ("gx", "inverters/victron-gx"),
+            ("meter", "meters/carlo-gavazzi-em24-e1"),
+            ("pv", "pv/sunspec"),
+            ("relay", "io/moxa-iologik-e1200"),
+        ],
         SiteKind::OffGrid => &[("gx", "inverters/victron-gx"), ("relay", "io/moxa-iologik-e1200")],
         SiteKind::OffGridDse => &[("gx", "inverters/victron-gx"), ("genset", "gensets/dse-gencomm")],
     }
