@@ -1,3 +1,7 @@
-//! The `wattkeeper` binary.
+//! The `wattkeeper` binary: everything it does is in the library, so that tests can do it too.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wattkeeper::cli::main()
+}

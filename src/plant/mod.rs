@@ -6,5 +6,10 @@
 
 pub mod fake;
 pub mod physics;
+#[cfg(test)]
+mod session_tests;
+pub mod site;
+#[cfg(test)]
+mod site_tests;
 
 pub use physics::{Measured, Named, Plant, SetError};

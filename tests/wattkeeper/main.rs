@@ -4,4 +4,5 @@
 mod bench_site;
 mod cost;
 mod loops;
+mod scenarios;
 mod tidy;

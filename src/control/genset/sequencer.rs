@@ -261,6 +261,8 @@ impl Genset {
                 self.lost_at = None;
             }
             (_, S::Lockout) => {
+                // Nobody can have seen it yet.
+                self.acknowledged = false;
                 self.lock_cause = match from {
                     _ if inputs.shutdown_fault() => LockCause::Fault,
                     S::WarmUp | S::Running | S::CoolDown => LockCause::Lost,

@@ -4,9 +4,12 @@
 //! at every second until the next row. `-` is silence (the last value grows old), `?` a sentinel, `.` nothing new
 //! to hear or nothing to assert.
 
+#![allow(clippy::arithmetic_side_effects, clippy::float_arithmetic, reason = "tables are small numbers")]
+
 mod explore;
 mod properties;
 mod sequences;
+mod takeovers;
 mod thresholds;
 
 use super::*;
@@ -36,6 +39,16 @@ fn soc(start: i64, stop: i64, start_for: i64, stop_for: i64) -> Option<Condition
 /// Thresholds in thousandths of what is written, as for volts and amperes.
 fn milli(start: i64, stop: i64, start_for: i64, stop_for: i64) -> Option<Condition> {
     condition(start * 1_000, stop * 1_000, start_for, stop_for)
+}
+
+/// The same, with feedback of the engine.
+fn hearing(policy: GeneratorPolicy) -> GeneratorPolicy {
+    GeneratorPolicy { feedback: true, ..policy }
+}
+
+/// A charge between 30 and 70 % and a minimum run.
+fn floor(seconds: i64) -> GeneratorPolicy {
+    GeneratorPolicy { soc: soc(30, 70, 0, 0), min_run: Span::secs(seconds), ..base() }
 }
 
 /// One source of samples: a value heard every second, silence, or a sentinel.
@@ -160,10 +173,14 @@ impl Rig {
                     "?" => Said::Sentinel,
                     number => Said::Value((number.parse::<f64>().unwrap() * steps).round() as i64),
                 };
-                let place = self.said.iter_mut().find(|(name, _)| *name == column);
-                place.unwrap_or_else(|| panic!("no input {column}")).1 = said;
+                self.set(column, said);
             }
         }
+    }
+
+    fn set(&mut self, column: &str, said: Said) {
+        let place = self.said.iter_mut().find(|(name, _)| *name == column);
+        place.unwrap_or_else(|| panic!("no input {column}")).1 = said;
     }
 
     /// A cell on the right of the bar: what is, in the words of the table.

@@ -47,7 +47,7 @@ fn fields<'w>(device: &FakeDevice, write: &'w Write, offset: u16) -> Vec<(&'w Fi
     let Some(mut at) = device.address_of(write, offset) else { return found };
     let Some(memory) = device.memories.get(write.unit) else { return found };
     for field in &write.fields {
-        let len = field.kind.len();
+        let len = field.kind.width();
         if let Some(words) = memory.words(area_of(write.function), at, len) {
             found.push((field, words));
         }
@@ -65,6 +65,16 @@ fn covers(device: &FakeDevice, unit: usize, request: &Request, write: &Write, of
         && area_of(request.function) == area_of(write.function)
         && request.address <= at
         && request.address.saturating_add(request.count) >= end
+}
+
+/// Whether a request wrote some of what this write of the definition writes.
+fn touches(device: &FakeDevice, unit: usize, request: &Request, write: &Write) -> bool {
+    let Some(at) = device.address_of(write, 0) else { return false };
+    let end = at.saturating_add(recipe::len(write, device.phases));
+    unit == write.unit
+        && area_of(request.function) == area_of(write.function)
+        && request.address < end
+        && request.address.saturating_add(request.count) > at
 }
 
 /// Whether everything that a control needs to have been set up is set up.
@@ -105,7 +115,8 @@ pub fn understand(device: &mut FakeDevice, unit: usize, request: &Request, plant
 }
 
 fn inverter(device: &FakeDevice, unit: usize, request: &Request, control: &Control, plant: &mut Plant) {
-    let told = control.command.iter().any(|write| covers(device, unit, request, write, 0));
+    // A single phase may be written alone; the others then stay as they were told.
+    let told = control.command.iter().any(|write| touches(device, unit, request, write));
     if !told || !engaged(device, control) {
         return;
     }
@@ -176,9 +187,11 @@ fn pv_limit(device: &mut FakeDevice, unit: usize, request: &Request, control: &C
         if !enabled {
             device.controls.limit_until = None;
             plant.limit_pv(None);
-        } else if counts {
+        } else {
             device.controls.limit_until = lasts.map(|seconds| plant.time() + f64::from(seconds));
-            plant.limit_pv(Some(rating * share));
+            if counts {
+                plant.limit_pv(Some(rating * share));
+            }
         }
         return;
     }

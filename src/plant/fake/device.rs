@@ -160,7 +160,7 @@ impl FakeDevice {
                 }
                 for channel in 0..u16::from(point.channels) {
                     let at = address.saturating_add(channel.saturating_mul(point.stride));
-                    memory.lay(area, at, &vec![0; usize::from(point.codec.len())]);
+                    memory.lay(area, at, &vec![0; usize::from(point.codec.width())]);
                 }
             }
         }
@@ -205,7 +205,10 @@ impl FakeDevice {
     /// Fills the registers with what the plant measures now.
     fn refresh(&mut self, plant: &Plant) {
         let definition = Arc::clone(&self.definition);
-        for point in &definition.points {
+        // A sum stands on the registers of its parts: first the sum, then the parts, where there are any.
+        let (joined, single): (Vec<_>, Vec<_>) =
+            definition.points.iter().partition(|point| point.codec.count > 1);
+        for point in joined.into_iter().chain(single) {
             if self.ids.get(point.unit).copied().flatten().is_some_and(|id| self.spells.frozen(id)) {
                 continue;
             }
@@ -225,7 +228,7 @@ impl FakeDevice {
                 if memory.is_open(*area, at) {
                     return;
                 }
-                let len = point.codec.len();
+                let len = point.codec.width();
                 if let Some(mut words) = memory.words(*area, at, len) {
                     put(&point.codec, &mut words, value, 0);
                     memory.lay(*area, at, &words);
@@ -266,7 +269,7 @@ impl FakeDevice {
         let memory = self.memories.get(point.unit)?;
         match point.place {
             Place::Fixed(area, address) => {
-                let words = memory.words(area, address, point.codec.len())?;
+                let words = memory.words(area, address, point.codec.width())?;
                 point.codec.decode(&words, 0).ok().flatten()
             }
             Place::SunSpec(_) | Place::SunSpecLimit => None,
@@ -276,7 +279,7 @@ impl FakeDevice {
 
 /// Registers that a write covers.
 fn length_of(write: &Write) -> u16 {
-    write.fields.iter().map(|field| field.kind.len()).sum()
+    write.fields.iter().map(|field| field.kind.width()).sum()
 }
 
 /// Words of a value; what the words cannot say becomes zero, as in a device whose number has run over.

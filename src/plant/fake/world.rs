@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::device::exchange::Request;
 use crate::modbus::frame;
 use crate::plant::Plant;
 
@@ -83,6 +84,15 @@ impl World {
         if let Some(device) = self.devices.get_mut(device) {
             device.spells.clear();
         }
+    }
+
+    /// Asks a well-behaved device without a wire between: its words, or its exception.
+    ///
+    /// # Errors
+    /// The exception that the device answers with; 11 when there is no such device.
+    pub fn ask(&mut self, device: usize, request: &Request) -> Result<Vec<u16>, u8> {
+        let device = self.devices.get_mut(device).ok_or(11)?;
+        device.answer(request, &mut self.plant, false)
     }
 
     /// What a device does with a frame.

@@ -352,3 +352,18 @@ fn g40_a_start_for_loss_ends_with_the_loss_unless_a_condition_holds() {
     ",
     );
 }
+
+#[test]
+fn a_loss_keeps_what_a_condition_wanted_and_not_what_only_the_floor_held() {
+    check(
+        GeneratorPolicy { on_loss: OnLoss::Keep, ..floor(600) },
+        "
+        at  soc | cmd why
+        0   29  | 1   soc
+        10  71  | 1   floor
+        20  -   | 1   floor
+        600 -   | 0   none
+        700 -   | 0   none
+    ",
+    );
+}

@@ -1,0 +1,63 @@
+//! Asking the running daemon, over loopback HTTP.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+/// Where the daemon is.
+#[derive(Debug, clap::Args)]
+pub struct DaemonArgs {
+    /// Where the daemon serves its page and API
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437")]
+    pub daemon: SocketAddr,
+}
+
+/// Why the daemon could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody answers there.
+    #[error(
+        "no daemon answers at {0} ({1}). Is `wattkeeper run` or `wattkeeper demo` running? If it prints another address, name it with --daemon"
+    )]
+    Nobody(SocketAddr, std::io::Error),
+    /// Something else answers there.
+    #[error("what answers at {0} is no Wattkeeper of this version: {1}")]
+    Strange(SocketAddr, String),
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No answer of ours is longer.
+const LONGEST: u64 = 4 << 20;
+
+/// The JSON at a path of the API.
+pub fn get<T: DeserializeOwned>(daemon: SocketAddr, path: &str) -> Result<T, AskError> {
+    let body = fetch(daemon, path, "application/json")?;
+    serde_json::from_slice(&body).map_err(|error| AskError::Strange(daemon, error.to_string()))
+}
+
+/// The same for a person.
+pub fn get_text(daemon: SocketAddr, path: &str) -> Result<String, AskError> {
+    fetch(daemon, path, "text/plain").map(|body| String::from_utf8_lossy(&body).into_owned())
+}
+
+fn fetch(daemon: SocketAddr, path: &str, accept: &str) -> Result<Vec<u8>, AskError> {
+    let nobody = |error| AskError::Nobody(daemon, error);
+    let mut stream = TcpStream::connect_timeout(&daemon, PATIENCE).map_err(nobody)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(nobody)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(nobody)?;
+    // HTTP/1.0: the answer ends with the connection, in one piece.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {daemon}\r\nAccept: {accept}\r\n\r\n").map_err(nobody)?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST).read_to_end(&mut answer).map_err(nobody)?;
+    let strange = |what: &str| AskError::Strange(daemon, what.to_owned());
+    let end =
+        answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(|| strange("no HTTP answer"))?;
+    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).into_owned();
+    let status = head.split_whitespace().nth(1).unwrap_or_default();
+    if status != "200" {
+        return Err(strange(head.lines().next().unwrap_or("no status line")));
+    }
+    Ok(answer.split_off(end.saturating_add(4)))
+}

@@ -1,0 +1,127 @@
+//! `wattkeeper demo`: plant, controller, page and metrics in one command.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::daemon::{self, Daemon, Options};
+use crate::plant::site::{Served, SimulatedSite};
+use crate::profile::{self, Checked, Overrides, report};
+
+use super::live;
+use super::plant::{Kind, PlantArgs};
+
+/// Run a simulated site and control it over real Modbus TCP on loopback, with page and metrics
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    plant: PlantArgs,
+    /// Serve page, metrics and API here; a free port is taken when it is in use
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437")]
+    listen: SocketAddr,
+    /// End by itself after this many real seconds
+    #[arg(long = "for", value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// Set one value over the demo's profile, for example --set policy.battery.floor=40; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    super::log_to_stderr("warn");
+    match demonstrate(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => super::problem(text),
+    }
+}
+
+fn demonstrate(args: &Args) -> Result<(), String> {
+    let (served, _plant) = plant_beside(args)?;
+    let checked = checked(args, &served)?;
+    let runtime = daemon::runtime().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let stop = daemon::stop_signal().map_err(|error| error.to_string())?;
+        let limit = args.seconds;
+        let stop = async move {
+            match limit {
+                Some(seconds) => {
+                    tokio::select! {
+                        () = stop => {}
+                        () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+                    }
+                }
+                None => stop.await,
+            }
+        };
+        let daemon = start(args, checked)?;
+        println!("page:    http://{}/", daemon.address);
+        println!("metrics: http://{}/metrics", daemon.address);
+        println!("ask it:  wattkeeper explain --daemon {}", daemon.address);
+        println!("Ctrl-C ends it\n");
+        let table = tokio::spawn(live::show(daemon.watch()));
+        let outcome = daemon.run(stop).await.map_err(|error| error.to_string());
+        table.abort();
+        outcome
+    })
+}
+
+/// The demonstration must not fail because somebody already uses the port.
+fn start(args: &Args, checked: Checked) -> Result<Daemon, String> {
+    let options = |listen| Options { listen: Some(listen), speed: args.plant.speed };
+    match Daemon::start(checked.clone(), &options(args.listen)) {
+        Ok(daemon) => Ok(daemon),
+        Err(daemon::RunError::Services(_)) => {
+            Daemon::start(checked, &options(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+                .map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The simulated devices, on a thread of their own: they are another box on the network.
+fn plant_beside(args: &Args) -> Result<(Vec<Served>, std::thread::JoinHandle<()>), String> {
+    let (kind, options) = (args.plant.kind(), args.plant.options());
+    let (send, served) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("plant".to_owned()).spawn(move || {
+        let started = daemon::runtime().map_err(|error| error.to_string());
+        let runtime = match started {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = send.send(Err(error));
+                return;
+            }
+        };
+        runtime.block_on(async move {
+            match SimulatedSite::start(kind, &options).await {
+                Ok(site) => {
+                    let _ = send.send(Ok(site.devices().to_vec()));
+                    std::future::pending::<()>().await;
+                }
+                Err(error) => {
+                    let _ = send.send(Err(error.to_string()));
+                }
+            }
+        });
+    });
+    let thread = thread.map_err(|error| error.to_string())?;
+    let served = served.recv().map_err(|error| error.to_string())??;
+    Ok((served, thread))
+}
+
+/// The demo's profile with the addresses of the simulated devices.
+fn checked(args: &Args, served: &[Served]) -> Result<Checked, String> {
+    let mut overrides = Overrides::from_environment();
+    for device in served {
+        overrides.set.push(format!("device.{}.address={}", device.name, device.address));
+    }
+    overrides.set.extend(args.set.iter().cloned());
+    let text = match args.plant.kind {
+        Kind::Ess => profile::load_shipped("demo", &overrides),
+        Kind::OffGrid | Kind::OffGridDse => {
+            overrides.set.push("control=on".to_owned());
+            profile::load_shipped("off-grid", &overrides)
+        }
+    };
+    text.map_err(|mistakes| report::mistakes_text(&mistakes))
+}

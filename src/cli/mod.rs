@@ -1,0 +1,88 @@
+//! The command line: one file per subcommand.
+//!
+//! Commands that ask talk to the running daemon over loopback HTTP. Exit codes: 0 done, 1 found a problem, 2 used
+//! wrongly, 78 profile refused by `run`.
+
+mod check;
+mod client;
+mod demo;
+mod devices;
+mod explain;
+mod live;
+mod plant;
+mod profile_args;
+mod read;
+mod run;
+mod status;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Keeps the lights on: battery, generator and grid connection, over Modbus TCP
+#[derive(Debug, Parser)]
+#[command(
+    name = "wattkeeper",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `wattkeeper demo` and open the address it prints."
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Demo(demo::Args),
+    Check(check::Args),
+    Test(test::Args),
+    Plant(plant::Args),
+    Status(status::Args),
+    Explain(explain::Args),
+    Read(read::Args),
+    Devices(devices::Args),
+}
+
+/// Exit code: a problem was found.
+const PROBLEM: u8 = 1;
+/// Exit code: the profile was refused by `run`.
+const REFUSED: u8 = 78;
+
+/// Parses the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Plant(args) => plant::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Read(args) => read::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    }
+}
+
+/// Logs to standard error; `WATTKEEPER_LOG` chooses what, for example `debug` or `wattkeeper::modbus=debug`.
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_env("WATTKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .with_writer(std::io::stderr);
+    // A second logger in the same process is no reason to stop.
+    let _ = logger.try_init();
+}
+
+/// Prints a problem and what to do about it.
+fn problem(text: impl std::fmt::Display) -> ExitCode {
+    eprintln!("wattkeeper: {text}");
+    ExitCode::from(PROBLEM)
+}

@@ -1,0 +1,349 @@
+//! Devices: their definitions, addresses and units, and whether they can play their parts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::control::signal::Quantity;
+use crate::device::definition::{self, Definition};
+use crate::device::library;
+use crate::device::order::ControlKind;
+use crate::profile::draft::{DeviceDraft, Draft, Framing, Mode, Role};
+use crate::profile::layer::Origin;
+use crate::profile::nearest::nearest;
+use crate::profile::offer::{self, Offer};
+use crate::profile::wire::Resolved;
+
+use super::Findings;
+
+/// Host and port of `host:port`; IPv6 addresses stand in brackets.
+pub fn address(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
+    let plain = !bare.is_empty() && !bare.contains(|c: char| c.is_whitespace() || c == '/');
+    plain.then(|| (bare.to_owned(), port))
+}
+
+/// An address to serve at.
+pub fn listen(text: &str) -> Option<SocketAddr> {
+    text.replace("localhost:", "127.0.0.1:").parse().ok()
+}
+
+/// The framing a device is spoken to with.
+pub fn framing(device: &Resolved) -> Framing {
+    let usual = device.definition.as_ref().and_then(|definition| definition.limits.framings.first());
+    device.draft.framing.unwrap_or(match usual {
+        Some(definition::Framing::RtuOverTcp) => Framing::RtuOverTcp,
+        Some(definition::Framing::Tcp) | None => Framing::Tcp,
+    })
+}
+
+/// The unit that `unit = 100` means: the one that stands for the device as a whole, or the only one.
+fn main_unit(definition: &Definition) -> Option<&str> {
+    let named = |wanted: &str| definition.units.iter().find(|unit| unit.name == wanted);
+    let only = definition.units.first().filter(|_| definition.units.len() == 1);
+    named("device").or_else(|| named("system")).or(only).map(|unit| unit.name.as_str())
+}
+
+/// The unit ids that the profile chose, by the definition's names.
+pub fn units(draft: &DeviceDraft, definition: Option<&Definition>) -> BTreeMap<String, u8> {
+    let mut units = BTreeMap::new();
+    let main = definition.and_then(main_unit);
+    let id = |id: i64| u8::try_from(id).ok();
+    if let (Some(main), Some(id)) = (main, draft.unit.and_then(id)) {
+        units.insert(main.to_owned(), id);
+    }
+    units.extend(draft.units.iter().filter_map(|(name, unit)| Some((name.clone(), id(*unit)?))));
+    units
+}
+
+/// Whether a unit of the definition is asked: it has a usual id, or the profile gave one.
+pub fn is_asked(definition: &Definition, chosen: &BTreeMap<String, u8>, unit: usize) -> bool {
+    let unit = definition.units.get(unit);
+    unit.is_some_and(|unit| unit.default.is_some() || chosen.contains_key(&unit.name))
+}
+
+/// Looks up every device's definition and finds what does not fit.
+pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
+    if draft.devices.is_empty() {
+        findings.refuse(
+            "device",
+            "the profile has no devices",
+            "add one, such as [device.gx] with definition, address and roles",
+        );
+    }
+    let mut devices = Vec::new();
+    for (name, device) in &draft.devices {
+        let definition = device.definition.as_deref().and_then(|wanted| definition(name, wanted, findings));
+        let offer = match &definition {
+            Some(definition) => {
+                let chosen = units(device, Some(definition));
+                offer::defined(definition, &|unit| is_asked(definition, &chosen, unit))
+            }
+            None => offer::by_roles(&device.roles),
+        };
+        let resolved = Resolved { name: name.clone(), draft: device.clone(), definition, offer };
+        one(&resolved, findings);
+        devices.push(resolved);
+    }
+    shared_endpoints(&devices, findings);
+    devices
+}
+
+fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<Arc<Definition>> {
+    let key = format!("device.{name}.definition");
+    let is_path = wanted.starts_with('.') || wanted.starts_with('/') || wanted.ends_with(".toml");
+    let (text, file) = if is_path {
+        let path = folder(&key, findings).join(wanted);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => (text, path.display().to_string()),
+            Err(error) => {
+                findings.refuse(
+                    &key,
+                    format!("{} cannot be read: {error}", path.display()),
+                    "write the path of a definition file, from the folder of this profile",
+                );
+                return None;
+            }
+        }
+    } else if let Some(text) = library::shipped(wanted) {
+        (text.to_owned(), format!("profiles/devices/{wanted}.toml"))
+    } else {
+        let near = nearest(wanted, library::names());
+        let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+        findings.refuse(
+            &key,
+            format!("no definition named \"{wanted}\" is shipped{hint}"),
+            format!(
+                "write one of {}, or a path such as \"./my-meter.toml\"",
+                library::names().collect::<Vec<_>>().join(", ")
+            ),
+        );
+        return None;
+    };
+    match Definition::parse(&text, &file) {
+        Ok(definition) => Some(Arc::new(definition)),
+        Err(mistakes) => {
+            findings.mistakes.extend(mistakes);
+            findings.refuse(
+                &key,
+                format!("{file} has mistakes"),
+                "correct the definition, as said beside it",
+            );
+            None
+        }
+    }
+}
+
+/// Where a relative path of this key starts.
+fn folder(key: &str, findings: &Findings<'_>) -> PathBuf {
+    let said = match findings.effective.leaves.get(key).map(|leaf| &leaf.origin) {
+        Some(Origin::File(file, _)) => findings.effective.folders.get(file),
+        Some(Origin::Default | Origin::Environment(_) | Origin::CommandLine) | None => None,
+    };
+    said.cloned().unwrap_or_else(|| Path::new("").to_path_buf())
+}
+
+fn one(device: &Resolved, findings: &mut Findings<'_>) {
+    let (name, draft) = (&device.name, &device.draft);
+    let key = |leaf: &str| format!("device.{name}.{leaf}");
+    if draft.roles.is_empty() {
+        findings.refuse(
+            &key("roles"),
+            "the device plays no part",
+            "write roles = [\"battery\", \"inverter\"] or what it is; [\"io\"] only shows it",
+        );
+    }
+    if let Some(text) = draft.address.as_deref().filter(|text| address(text).is_none()) {
+        findings.refuse(
+            &key("address"),
+            format!("\"{text}\" is not host:port"),
+            "write \"192.0.2.10:502\", with the port of its Modbus server",
+        );
+    }
+    if draft.address.is_some() && draft.definition.is_none() {
+        findings.refuse(
+            &key("definition"),
+            "the device has an address, but nothing says how to speak with it",
+            "write definition = \"inverters/victron-gx\" or another shipped one, or a path",
+        );
+    }
+    if let Some(definition) = &device.definition {
+        speaking(device, definition, findings);
+        playing(device, definition, findings);
+        ordering(device, &device.offer, findings);
+        channels(&device.draft, device, &device.offer, findings);
+    }
+}
+
+fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<'_>) {
+    let names: Vec<&str> = definition.units.iter().map(|unit| unit.name.as_str()).collect();
+    for unit in device.draft.units.keys().filter(|unit| !names.contains(&unit.as_str())) {
+        findings.refuse(
+            &format!("device.{}.units.{unit}", device.name),
+            format!("the definition has no unit \"{unit}\""),
+            format!("write one of {}", names.join(", ")),
+        );
+    }
+    match main_unit(definition) {
+        Some(main) if device.draft.unit.is_some() && device.draft.units.contains_key(main) => findings
+            .refuse(
+                &format!("device.{}.unit", device.name),
+                format!("`unit` and `units.{main}` say the same thing twice"),
+                "remove one of the two",
+            ),
+        None if device.draft.unit.is_some() => findings.refuse(
+            &format!("device.{}.unit", device.name),
+            "the definition has several units, and none stands for the whole device",
+            format!("write units = {{ NAME = id }} with one of {}", names.join(", ")),
+        ),
+        Some(_) | None => {}
+    }
+    let spoken = match framing(device) {
+        Framing::Tcp => definition::Framing::Tcp,
+        Framing::RtuOverTcp => definition::Framing::RtuOverTcp,
+    };
+    if !definition.limits.framings.is_empty() && !definition.limits.framings.contains(&spoken) {
+        findings.refuse(
+            &format!("device.{}.framing", device.name),
+            "the device does not speak this framing",
+            "remove framing: the definition knows the usual one",
+        );
+    }
+}
+
+fn playing(device: &Resolved, definition: &Definition, findings: &mut Findings<'_>) {
+    let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
+    let everything = offer::defined(definition, &|_| true);
+    for role in device.draft.roles.iter().filter(|role| !plays(**role, &device.offer)) {
+        let silent = definition.units.iter().enumerate().filter(|(_, unit)| unit.default.is_none());
+        let lacking = silent.map(|(_, unit)| unit.name.as_str()).collect::<Vec<_>>().join(", ");
+        if plays(*role, &everything) {
+            findings.refuse(
+                &key("units"),
+                format!("the role \"{}\" is played by a unit whose id is not known", role.name()),
+                format!("write units = {{ NAME = id }} with the one it is: {lacking}"),
+            );
+        } else {
+            findings.refuse(
+                &key("roles"),
+                format!("the definition tells nothing that the role \"{}\" needs", role.name()),
+                format!("remove \"{}\", or choose the definition of a device that can play it", role.name()),
+            );
+        }
+    }
+}
+
+/// Whether what is offered is enough for a role.
+fn plays(role: Role, offer: &Offer) -> bool {
+    let tells = |quantity: Quantity| offer.points.iter().any(|(offered, ..)| *offered == quantity);
+    let needs_no_point = matches!(role, Role::GeneratorContact | Role::Io);
+    let stands_in =
+        matches!(role, Role::Pv | Role::Generator | Role::LoadMeter) && tells(Quantity::GridPower);
+    let commanded =
+        role == Role::Generator && offer.controls.iter().any(|it| it.kind == ControlKind::GeneratorRun);
+    needs_no_point
+        || stands_in
+        || commanded
+        || offer::quantities(role).iter().any(|quantity| tells(*quantity))
+}
+
+fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
+    let draft = &device.draft;
+    let told = |kind| offer.controls.iter().any(|control| control.kind == kind);
+    let inverter = draft.roles.contains(&Role::Inverter) && plays(Role::Inverter, offer);
+    let (direct, supervise) = (told(ControlKind::InverterPower), told(ControlKind::GridSetpoint));
+    if inverter && draft.mode == Mode::Supervise && !supervise {
+        findings.refuse(
+            &format!("device.{}.mode", device.name),
+            "the device cannot keep the fast loop: its definition has no [control.grid-setpoint]",
+            "write mode = \"direct\"",
+        );
+    }
+    if inverter && draft.mode == Mode::Direct && !direct {
+        let way_out = if supervise {
+            "write mode = \"supervise\": the device keeps the fast loop"
+        } else {
+            "remove the role \"inverter\", or choose a definition with [control.inverter-power]"
+        };
+        findings.refuse(
+            &format!("device.{}.roles", device.name),
+            "the device cannot be ordered: its definition has no [control.inverter-power]",
+            way_out,
+        );
+    }
+    if told(ControlKind::PvLimit) && draft.roles.contains(&Role::Pv) && draft.rating.is_none() {
+        findings.refuse(
+            &format!("device.{}.rating", device.name),
+            "the most this PV inverter can make is not known, so a limit could not be shared out",
+            "write rating = \"10 kW\" (its nameplate)",
+        );
+    }
+}
+
+fn channels(draft: &DeviceDraft, device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
+    let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
+    let relay = offer.controls.iter().find(|control| control.kind == ControlKind::Relay);
+    let run = offer.controls.iter().any(|control| control.kind == ControlKind::GeneratorRun);
+    if draft.roles.contains(&Role::GeneratorContact) {
+        match (relay, draft.contact) {
+            (None, _) if run => {}
+            (None, _) => findings.refuse(
+                &key("roles"),
+                "the device has no relay that could start a generator",
+                "remove the role \"generator-contact\", or choose the definition of a relay module",
+            ),
+            (Some(relay), None) => findings.refuse(
+                &key("contact"),
+                format!("which of the {} relays starts the generator is not said", relay.channels),
+                "write contact = 1 (the first relay)",
+            ),
+            (Some(relay), Some(contact)) if contact > i64::from(relay.channels) => findings.refuse(
+                &key("contact"),
+                format!("the device has {} relays, not {contact}", relay.channels),
+                format!("write a number from 1 to {}", relay.channels),
+            ),
+            (Some(_), Some(_)) => {}
+        }
+    }
+    let inputs = offer.points.iter().filter(|(quantity, ..)| *quantity == Quantity::Input).count();
+    if let Some(input) =
+        draft.running_input.filter(|input| usize::try_from(*input).map_or(true, |it| it > inputs))
+    {
+        findings.refuse(
+            &key("running_input"),
+            format!("the device has {inputs} inputs, not {input}"),
+            if inputs == 0 {
+                "remove running_input".to_owned()
+            } else {
+                format!("write a number from 1 to {inputs}")
+            },
+        );
+    }
+}
+
+/// One connection has one framing, whoever uses it.
+fn shared_endpoints(devices: &[Resolved], findings: &mut Findings<'_>) {
+    let mut spoken: BTreeMap<(String, u16), (&str, Framing)> = BTreeMap::new();
+    for device in devices {
+        let Some(endpoint) = device.draft.address.as_deref().and_then(address) else { continue };
+        let here = framing(device);
+        match spoken.get(&endpoint) {
+            Some((other, framing)) if *framing != here => findings.refuse(
+                &format!("device.{}.framing", device.name),
+                format!("the address is that of {other}, which speaks another framing"),
+                "give both the same framing, or correct an address",
+            ),
+            Some(_) => {}
+            None => {
+                spoken.insert(endpoint, (&device.name, here));
+            }
+        }
+    }
+}

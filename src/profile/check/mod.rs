@@ -1,0 +1,176 @@
+//! The whole profile at once: what was read is compared with itself and with what its devices can do.
+
+mod devices;
+mod needs;
+mod policy;
+mod polls;
+
+use std::collections::BTreeMap;
+
+use crate::control::policy::Control;
+use crate::control::signal::Phase;
+use crate::control::site::SiteConfig;
+use crate::device::mistake::Mistake;
+use crate::device::order::ControlKind;
+
+use super::draft::Draft;
+use super::layer::Origin;
+use super::layers::{self, Effective, Overrides, Text};
+use super::site::{Checked, DeviceConfig};
+use super::wire::{self, Resolved, Wired};
+
+/// What was found, with the place of every key at hand.
+pub struct Findings<'a> {
+    effective: &'a Effective,
+    mistakes: Vec<Mistake>,
+}
+
+impl Findings<'_> {
+    /// Notes a mistake at a key. One about a key whose own mistake is known already would only confuse.
+    fn refuse(&mut self, key: &str, cause: impl Into<String>, way_out: impl Into<String>) {
+        if self.effective.tainted.contains(key) {
+            return;
+        }
+        let (file, line) = self.place(key);
+        self.mistakes.push(Mistake {
+            file,
+            line,
+            key: key.to_owned(),
+            cause: cause.into(),
+            way_out: way_out.into(),
+        });
+    }
+
+    /// Where a key was said; where it was not, the table it belongs to; else the top of the operator's file.
+    fn place(&self, key: &str) -> (String, usize) {
+        let said = self.effective.leaves.get(key).filter(|leaf| leaf.origin != Origin::Default);
+        if let Some(leaf) = said {
+            return leaf.origin.place();
+        }
+        let mut table = Some(key);
+        while let Some(name) = table {
+            if let Some(origin) = self.effective.sections.get(name) {
+                return origin.place();
+            }
+            table = name.rsplit_once('.').map(|(above, _)| above);
+        }
+        (self.effective.file.clone(), 1)
+    }
+
+    /// Whether devices are known well enough to say that one is missing.
+    fn knows_devices(&self) -> bool {
+        !self.effective.tainted.iter().any(|key| key.is_empty() || key.starts_with("device."))
+            && !self.mistakes.iter().any(|mistake| mistake.key.starts_with("device."))
+    }
+}
+
+/// Reads, merges and checks a profile.
+///
+/// # Errors
+/// Every mistake in every layer, in the order of files and lines.
+pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let effective = layers::read(text, overrides, &mut mistakes);
+    let mut findings = Findings { effective: &effective, mistakes };
+    if effective.tainted.contains("") {
+        // A file that is no TOML says nothing, so that everything else would seem to be missing.
+        return Err(findings.mistakes);
+    }
+    let draft = layers::draft(&effective);
+    let devices = devices::resolve(&draft, &mut findings);
+    policy::compare(&draft, &mut findings);
+    let wired = wire::wire(&devices, draft.policy.authority);
+    if findings.knows_devices() {
+        needs::inputs(&draft, &devices, &wired, &mut findings);
+        polls::fit(&devices, &mut findings);
+    }
+    if findings.mistakes.is_empty() {
+        return Ok(checked(&draft, devices, wired, &effective));
+    }
+    let mut mistakes = findings.mistakes;
+    mistakes.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
+    mistakes.dedup();
+    Err(mistakes)
+}
+
+fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: &Effective) -> Checked {
+    let policy = policy::build(draft, &devices, &wired, effective);
+    let notes = notes(draft, &devices, &wired);
+    let mut configs = Vec::new();
+    for device in devices {
+        configs.push(DeviceConfig {
+            signals: wired.heard.remove(&device.name).unwrap_or_default(),
+            orders: wired.orders.remove(&device.name).unwrap_or_default(),
+            address: device.draft.address.as_deref().and_then(devices::address),
+            framing: devices::framing(&device),
+            units: devices::units(&device.draft, device.definition.as_deref()),
+            phases: device.phases(),
+            poll: device.draft.poll,
+            mode: device.draft.mode,
+            roles: device.draft.roles,
+            definition_name: device.draft.definition,
+            definition: device.definition,
+            name: device.name,
+        });
+    }
+    Checked {
+        name: draft.name.0.clone(),
+        file: effective.file.clone(),
+        listen: devices::listen(&draft.listen.0).unwrap_or_else(|| ([127, 0, 0, 1], 8437).into()),
+        site: SiteConfig { signals: wired.signals, wiring: wired.wiring, policy },
+        devices: configs,
+        schedule: draft.schedule.keys().cloned().collect(),
+        aliases: wired.aliases,
+        origins: layers::origins(effective),
+        notes,
+    }
+}
+
+/// What is no mistake but what an operator should know.
+fn notes(draft: &Draft, devices: &[Resolved], wired: &Wired) -> Vec<String> {
+    let mut notes = Vec::new();
+    let ordering = !wired.wiring.inverters.is_empty();
+    if draft.policy.control == Control::Observe {
+        notes.push("observing: decisions are shown, nothing is written (control = \"observe\")".to_owned());
+    }
+    if ordering && draft.policy.authority.0 == 0 {
+        notes.push("authority is not set: every inverter order is shown as 0 W".to_owned());
+    }
+    let lag = draft.policy.regulator.meter_lag.is_some() || meter_lag(devices).is_some();
+    if ordering && draft.policy.grid.connected && !lag {
+        notes.push("the grid meter's lag is unknown, so the regulator works with a lower gain".to_owned());
+    }
+    let mut unproven: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for device in
+        devices.iter().filter(|device| device.definition.as_ref().is_some_and(|it| it.is_unproven()))
+    {
+        let definition = device.draft.definition.as_deref().unwrap_or("");
+        unproven.entry(definition).or_default().push(&device.name);
+    }
+    for (definition, names) in unproven {
+        notes.push(format!("{definition} is unproven on hardware ({})", names.join(", ")));
+    }
+    if let Some((device, ControlKind::Relay, channel)) = wire::starter(devices)
+        && device.draft.contact.is_none()
+    {
+        let name = &device.name;
+        notes.push(format!(
+            "{name} starts the generator by its relay {channel}; contact = 2 would name another"
+        ));
+    }
+    for device in devices.iter().filter(|device| device.draft.address.is_none()) {
+        notes.push(format!("{} has no address: it is never polled, it is its signals only", device.name));
+    }
+    notes
+}
+
+/// The lag that the grid meter's device declares.
+fn meter_lag(devices: &[Resolved]) -> Option<crate::control::units::Span> {
+    let meter = devices.iter().find(|device| device.draft.roles.contains(&super::draft::Role::GridMeter))?;
+    meter.draft.lag
+}
+
+/// Whether a power is known: as a sum, or on every phase that must be known.
+fn known(power: &crate::control::wiring::PowerWiring) -> bool {
+    power.total.is_some() || Phase::EACH.iter().zip(power.phase).all(|(_, signal)| signal.is_some())
+}

@@ -1,0 +1,164 @@
+//! What a policy needs to know and to reach, and whether any device provides it.
+
+use crate::control::policy::{MAX_INVERTERS, MAX_PV, PhaseMode};
+use crate::control::wiring::ActuatorKind;
+use crate::profile::draft::{Bms, Draft, Role};
+use crate::profile::wire::{Resolved, Wired, rivals, starter};
+
+use super::{Findings, known};
+
+/// Finds inputs and actuators that the policy needs and no device provides.
+pub fn inputs(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut Findings<'_>) {
+    parts(devices, findings);
+    if !wired.wiring.inverters.is_empty() {
+        power(draft, wired, findings);
+        battery(draft, wired, findings);
+    }
+    if findings.effective.says("policy.generator") {
+        generator(draft, devices, wired, findings);
+    }
+}
+
+fn parts(devices: &[Resolved], findings: &mut Findings<'_>) {
+    for (role, names) in rivals(devices) {
+        let names: Vec<&str> = names.into_iter().collect();
+        let last = names.last().copied().unwrap_or_default();
+        findings.refuse(
+            &format!("device.{last}.roles"),
+            format!(
+                "{} both claim the role \"{}\", which one device alone can play",
+                names.join(" and "),
+                role.name()
+            ),
+            format!("leave \"{}\" with one of them", role.name()),
+        );
+    }
+    for (role, most) in [(Role::Inverter, MAX_INVERTERS), (Role::Pv, MAX_PV)] {
+        let mut holders = devices.iter().filter(|device| device.draft.roles.contains(&role)).skip(most);
+        if let Some(device) = holders.next() {
+            findings.refuse(
+                &format!("device.{}.roles", device.name),
+                format!("more than {most} devices have the role \"{}\"", role.name()),
+                format!("leave the role with at most {most}"),
+            );
+        }
+    }
+}
+
+fn power(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
+    let grid = &draft.policy.grid;
+    let wiring = &wired.wiring;
+    if !grid.connected {
+        return;
+    }
+    let supervised = wiring.actuators.iter().any(|actuator| actuator.kind == ActuatorKind::GridSetpoint);
+    let measured = known(&wiring.grid.power);
+    if !measured && !supervised {
+        findings.refuse(
+            "policy.grid.setpoint",
+            "the grid setpoint needs grid.power, and no device provides it",
+            "give a meter the role \"grid-meter\", let the inverter keep the loop with mode = \"supervise\", or write policy.grid.connected = false",
+        );
+    }
+    for (key, limit) in [("import_limit", grid.import_limit), ("export_limit", grid.export_limit)] {
+        if limit.is_some() && !measured {
+            findings.refuse(
+                &format!("policy.grid.{key}"),
+                format!("{key} needs grid.power, and no device provides it"),
+                format!("give a meter the role \"grid-meter\", or remove {key}"),
+            );
+        }
+    }
+    let each = wiring.grid.power.phase.iter().all(Option::is_some);
+    if draft.policy.phases == PhaseMode::Individual && !each && !supervised {
+        findings.refuse(
+            "phases",
+            "phases = \"individual\" needs grid.power of every phase, and no device provides them",
+            "give a three-phase meter the role \"grid-meter\", or write phases = \"total\"",
+        );
+    }
+}
+
+fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
+    let policy = &draft.policy.battery;
+    let wiring = &wired.wiring.battery;
+    let role = "give the device that knows it the role \"battery\"";
+    if policy.floor.centi() > 0 && wiring.soc.is_none() {
+        findings.refuse(
+            "policy.battery.floor",
+            "the floor needs battery.soc, and no device provides it",
+            format!("{role}, or write floor = 0"),
+        );
+    }
+    if let (Some(name), None) = (draft.schedule.keys().next(), wiring.soc) {
+        findings.refuse(
+            &format!("policy.schedule.{name}.target"),
+            "a charge window needs battery.soc, and no device provides it",
+            format!("{role}, or remove the window"),
+        );
+    }
+    if policy.voltage_floor.is_some() && wiring.voltage.is_none() {
+        findings.refuse(
+            "policy.battery.voltage_floor",
+            "the voltage floor needs battery.voltage, and no device provides it",
+            format!("{role}, or remove voltage_floor"),
+        );
+    }
+    if wiring.temperature.is_none() {
+        for (key, limit) in
+            [("temperature_min", draft.temperature_min), ("temperature_max", draft.temperature_max)]
+        {
+            if limit.is_some() {
+                findings.refuse(
+                    &format!("policy.battery.{key}"),
+                    format!("{key} needs battery.temperature, and no device provides it"),
+                    format!("{role}, or remove {key}"),
+                );
+            }
+        }
+    }
+    if draft.bms == Bms::Required && (wiring.charge_limit.is_none() || wiring.discharge_limit.is_none()) {
+        findings.refuse(
+            "policy.battery.bms",
+            "a BMS is required, and no device provides battery.charge_limit_current and battery.discharge_limit_current",
+            format!("{role}, or write bms = \"auto\""),
+        );
+    }
+}
+
+fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut Findings<'_>) {
+    let generator = &draft.generator;
+    let wiring = &wired.wiring;
+    if starter(devices).is_none() {
+        findings.refuse(
+            "policy.generator",
+            "nothing can start the generator",
+            "give a device that can the role \"generator\", or a relay module the role \"generator-contact\" and contact = 1",
+        );
+    }
+    let load = known(&wiring.load)
+        || known(&wiring.load_out)
+        || (!wiring.inverters.is_empty() && (known(&wiring.grid.power) || !draft.policy.grid.connected));
+    for (name, used, have, input) in [
+        ("soc", generator.soc.start, wiring.battery.soc.is_some(), "battery.soc"),
+        ("load", generator.load.start, load, "load.power"),
+        ("current", generator.current.start, wiring.battery.current.is_some(), "battery.current"),
+        ("voltage", generator.voltage.start, wiring.battery.voltage.is_some(), "battery.voltage"),
+    ] {
+        if used.is_some() && !have {
+            findings.refuse(
+                &format!("policy.generator.{name}.start"),
+                format!("the {name} condition needs {input}, and no device provides it"),
+                format!("give the device that knows {input} its role, or remove the condition"),
+            );
+        }
+    }
+    let feedback = wiring.generator.running.is_some() || wiring.generator.ac_present.is_some();
+    if generator.feedback == Some(true) && !feedback {
+        findings.refuse(
+            "policy.generator.feedback",
+            "feedback is promised, and no device provides generator.running or generator.ac_present",
+            "wire the engine's running contact to an input and name it with running_input, or remove feedback",
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! Every key a profile may hold: where it goes, what it accepts, what it means.
+//!
+//! One table. Reading, the search for the nearest known key, the defaults and the reference page all come from
+//! it, so none of them can disagree. Defaults are those of `control::policy` and of the drafts; they are read
+//! from there and written nowhere else.
+
+use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
+use super::measure::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
+use super::value::Kind::{self, Amount, Clock, Flag, Pace, Phases, Text, Texts, Word, Words};
+use super::value::Typed;
+
+/// One key of some part `D` of a profile.
+pub struct Key<D: 'static> {
+    /// Dotted, with `NAME` where the operator chooses.
+    pub path: &'static str,
+    /// What it accepts.
+    pub kind: Kind,
+    /// Whether `"none"` is accepted.
+    pub optional: bool,
+    /// What it means, in a sentence.
+    pub help: &'static str,
+    get: fn(&D) -> Option<Typed>,
+    set: fn(&mut D, &Typed) -> bool,
+}
+
+impl<D: Default> Key<D> {
+    /// What holds when nobody says anything.
+    #[must_use]
+    pub fn default_value(&self) -> Option<Typed> {
+        (self.get)(&D::default())
+    }
+
+    /// Puts a value in its place; false when the value has the wrong shape, which reading excludes.
+    pub fn set(&self, part: &mut D, typed: &Typed) -> bool {
+        (self.set)(part, typed)
+    }
+}
+
+const fn optional<D, F: Field>(_: fn(&D) -> &F) -> bool {
+    F::OPTIONAL
+}
+
+/// Rows of a table: path, kind, place, meaning.
+macro_rules! rows {
+    ($part:ty; $($path:literal, $kind:expr, $($place:ident).+, $help:expr;)*) => {
+        &[$(Key {
+            path: $path,
+            kind: $kind,
+            optional: optional(|part: &$part| &part.$($place).+),
+            help: $help,
+            get: |part| part.$($place).+.typed(),
+            set: |part, typed| match Field::take(typed) {
+                Some(value) => { part.$($place).+ = value; true }
+                None => false,
+            },
+        }),*]
+    };
+}
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+const SHARE: Kind = Amount(Percent, 0, 10_000);
+const UP_TO_10_MW: Kind = Amount(Power, 0, 10_000_000);
+const UP_TO_A_DAY: Kind = Amount(Duration, 0, 24 * HOUR);
+const UP_TO_AN_HOUR: Kind = Amount(Duration, 0, HOUR);
+const STAGE: Kind = Amount(Duration, 200, HOUR);
+const SAMPLES: Kind = Amount(Count, 1, 100);
+const LOAD: Kind = Amount(Power, -1_000_000, 10_000_000);
+const AMPERES: Kind = Amount(Current, -10_000_000, 10_000_000);
+const VOLTS: Kind = Amount(Voltage, 1_000, 1_500_000);
+
+/// Keys of the site and its policy.
+pub static SITE: &[Key<Draft>] = rows! { Draft;
+    "schema", Amount(Count, 1, 1), schema, "Layout of this file.";
+    "control", Word(draft::CONTROL), policy.control, "Whether orders are written to devices; \"on\" needs `authority`.";
+    "authority", Amount(Power, 0, 1_000_000), policy.authority, "The most power all inverter orders together may ask for, in either direction.";
+    "phases", Word(draft::PHASE_MODE), policy.phases, "Whether the grid connection is balanced in total or each phase by itself.";
+    "listen", Text, listen, "Address and port of page, metrics and API.";
+    "site.name", Text, name, "Name of the site, as page and metrics show it.";
+    "site.timezone", Text, policy.timezone, "IANA time zone of schedules and quiet hours.";
+
+    "policy.battery.capacity", Amount(Energy, 1, 1_000_000_000), policy.battery.capacity, "Usable capacity.";
+    "policy.battery.guard", Word(draft::GUARD), policy.battery.guard, "Rules that guard the minimum charge.";
+    "policy.battery.keep_charged", Flag, policy.battery.keep_charged, "Keep the battery full for an outage: no discharge while the grid is there.";
+    "policy.battery.floor", SHARE, policy.battery.floor, "Minimum charge while the grid is there, in %; 0 means none.";
+    "policy.battery.absolute_floor", SHARE, policy.battery.absolute_floor, "Never discharged below this, in no mode, in %.";
+    "policy.battery.island_reserve", SHARE, policy.battery.island_reserve, "Never discharged below this without grid, in %.";
+    "policy.battery.resume", Amount(Percent, 0, 2_000), policy.battery.resume_centi, "Discharge resumes this far above the floor, in %.";
+    "policy.battery.recharge", Flag, policy.battery.recharge, "Whether falling far below the floor charges from the grid.";
+    "policy.battery.recharge_below", Amount(Percent, 100, 5_000), policy.battery.recharge_below_centi, "How far below the floor that begins, in %.";
+    "policy.battery.recharge_power", Pace, policy.battery.recharge_pace, "How hard that pulls; unset means a tenth of the capacity per hour.";
+    "policy.battery.max_charge", UP_TO_10_MW, policy.battery.max_charge, "The operator's limit on charging.";
+    "policy.battery.max_discharge", UP_TO_10_MW, policy.battery.max_discharge, "The operator's limit on discharging.";
+    "policy.battery.voltage_floor", VOLTS, policy.battery.voltage_floor, "No discharge at or below this voltage.";
+    "policy.battery.temperature_min", Amount(Temperature, -400, 800), temperature_min, "Neither charge nor discharge below this temperature.";
+    "policy.battery.temperature_max", Amount(Temperature, -400, 800), temperature_max, "Neither charge nor discharge above this temperature.";
+    "policy.battery.bms", Word(draft::BMS), bms, "Whether a BMS must speak: from the start, never, or once one was heard.";
+    "policy.battery.island_without_bms", Flag, policy.battery.island_without_bms, "In island, go on discharging to the voltage floor when the BMS falls silent.";
+
+    "policy.grid.connected", Flag, policy.grid.connected, "Whether the site has a grid connection at all.";
+    "policy.grid.setpoint", Amount(Power, -1_000_000, 1_000_000), policy.grid.setpoint, "Wanted power at the grid connection; import is positive.";
+    "policy.grid.import_limit", UP_TO_10_MW, policy.grid.import_limit, "The most import, in total.";
+    "policy.grid.export_limit", UP_TO_10_MW, policy.grid.export_limit, "The most export, in total, as a positive number.";
+    "policy.grid.stable_for", UP_TO_AN_HOUR, policy.grid.stable_for, "The grid must have been back this long before island operation ends.";
+
+    "policy.regulator.meter_lag", Amount(Duration, 0, 10 * SECOND), policy.regulator.meter_lag, "Age of the grid meter's value when it is asked for; unset lowers the gain.";
+    "policy.regulator.deadband", Amount(Power, 0, 10_000), policy.regulator.deadband, "Changes smaller than this are not ordered.";
+    "policy.regulator.ramp", Amount(Ramp, 1, 1_000_000), policy.regulator.ramp, "Steepest change of an order that is not protective.";
+    "policy.regulator.direction_hold", Amount(Duration, 0, MINUTE), policy.regulator.direction_hold, "How long a wish to reverse between charge and discharge must persist.";
+    "policy.regulator.trim", Flag, policy.regulator.trim, "Whether a slow integral removes what measurement offsets leave.";
+    "policy.regulator.longest_cycle", Amount(Duration, SECOND, MINUTE), policy.regulator.longest_cycle, "Decide at least this often, also without fresh data.";
+    "policy.regulator.shortest_cycle", Amount(Duration, 20, 10 * SECOND), policy.regulator.shortest_cycle, "Decide at most this often.";
+
+    "policy.trust.meter.held", STAGE, policy.trust.meter.held, "Grid meter: good until this age.";
+    "policy.trust.meter.degraded", STAGE, policy.trust.meter.degraded, "Grid meter: held until this age.";
+    "policy.trust.meter.safe", STAGE, policy.trust.meter.safe, "Grid meter: degraded until this age, then safe.";
+    "policy.trust.meter.samples", SAMPLES, policy.trust.meter.samples, "Grid meter: fresh samples that make it good again.";
+    "policy.trust.meter.over", UP_TO_AN_HOUR, policy.trust.meter.over, "Grid meter: time those samples must span.";
+    "policy.trust.inverter.held", STAGE, policy.trust.inverter.held, "Inverter: good until this age.";
+    "policy.trust.inverter.degraded", STAGE, policy.trust.inverter.degraded, "Inverter: held until this age.";
+    "policy.trust.inverter.safe", STAGE, policy.trust.inverter.safe, "Inverter: degraded until this age, then safe.";
+    "policy.trust.inverter.samples", SAMPLES, policy.trust.inverter.samples, "Inverter: fresh samples that make it good again.";
+    "policy.trust.inverter.over", UP_TO_AN_HOUR, policy.trust.inverter.over, "Inverter: time those samples must span.";
+    "policy.trust.soc.held", STAGE, policy.trust.soc.held, "State of charge: good until this age.";
+    "policy.trust.soc.degraded", STAGE, policy.trust.soc.degraded, "State of charge: held until this age.";
+    "policy.trust.soc.safe", STAGE, policy.trust.soc.safe, "State of charge: degraded until this age, then safe.";
+    "policy.trust.soc.samples", SAMPLES, policy.trust.soc.samples, "State of charge: fresh samples that make it good again.";
+    "policy.trust.soc.over", UP_TO_AN_HOUR, policy.trust.soc.over, "State of charge: time those samples must span.";
+    "policy.trust.bms.held", STAGE, policy.trust.bms.held, "BMS limits: good until this age.";
+    "policy.trust.bms.degraded", STAGE, policy.trust.bms.degraded, "BMS limits: held until this age.";
+    "policy.trust.bms.safe", STAGE, policy.trust.bms.safe, "BMS limits: degraded until this age, then safe.";
+    "policy.trust.bms.samples", SAMPLES, policy.trust.bms.samples, "BMS limits: fresh samples that make them good again.";
+    "policy.trust.bms.over", UP_TO_AN_HOUR, policy.trust.bms.over, "BMS limits: time those samples must span.";
+    "policy.trust.pv.held", STAGE, policy.trust.pv.held, "PV: good until this age.";
+    "policy.trust.pv.degraded", STAGE, policy.trust.pv.degraded, "PV: held until this age.";
+    "policy.trust.pv.safe", STAGE, policy.trust.pv.safe, "PV: degraded until this age, then safe.";
+    "policy.trust.pv.samples", SAMPLES, policy.trust.pv.samples, "PV: fresh samples that make it good again.";
+    "policy.trust.pv.over", UP_TO_AN_HOUR, policy.trust.pv.over, "PV: time those samples must span.";
+    "policy.trust.generator.held", STAGE, policy.trust.generator.held, "Generator: good until this age.";
+    "policy.trust.generator.degraded", STAGE, policy.trust.generator.degraded, "Generator: held until this age.";
+    "policy.trust.generator.safe", STAGE, policy.trust.generator.safe, "Generator: degraded until this age, then safe.";
+    "policy.trust.generator.samples", SAMPLES, policy.trust.generator.samples, "Generator: fresh samples that make it good again.";
+    "policy.trust.generator.over", UP_TO_AN_HOUR, policy.trust.generator.over, "Generator: time those samples must span.";
+
+    "policy.generator.auto", Flag, generator.policy.auto, "Whether conditions may start the generator by themselves.";
+    "policy.generator.start.for", UP_TO_AN_HOUR, generator.start_for, "Start delay of every condition that has none of its own.";
+    "policy.generator.stop.for", UP_TO_AN_HOUR, generator.stop_for, "Stop delay of every condition that has none of its own.";
+    "policy.generator.soc.start", SHARE, generator.soc.start, "Start at or below this charge, in %.";
+    "policy.generator.soc.stop", SHARE, generator.soc.stop, "Stop at or above this charge, in %.";
+    "policy.generator.soc.start_for", UP_TO_AN_HOUR, generator.soc.start_for, "The charge must be that low this long.";
+    "policy.generator.soc.stop_for", UP_TO_AN_HOUR, generator.soc.stop_for, "The charge must be that high this long.";
+    "policy.generator.soc.quiet.start", SHARE, generator.soc.quiet_start, "Start at or below this charge in quiet hours, in %.";
+    "policy.generator.soc.quiet.stop", SHARE, generator.soc.quiet_stop, "Stop at or above this charge in quiet hours, in %.";
+    "policy.generator.load.start", LOAD, generator.load.start, "Start at or above this load.";
+    "policy.generator.load.stop", LOAD, generator.load.stop, "Stop at or below this load.";
+    "policy.generator.load.start_for", UP_TO_AN_HOUR, generator.load.start_for, "The load must be that high this long.";
+    "policy.generator.load.stop_for", UP_TO_AN_HOUR, generator.load.stop_for, "The load must be that low this long.";
+    "policy.generator.load.quiet.start", LOAD, generator.load.quiet_start, "Start at or above this load in quiet hours.";
+    "policy.generator.load.quiet.stop", LOAD, generator.load.quiet_stop, "Stop at or below this load in quiet hours.";
+    "policy.generator.current.start", AMPERES, generator.current.start, "Start at or above this battery discharge current.";
+    "policy.generator.current.stop", AMPERES, generator.current.stop, "Stop at or below this battery discharge current.";
+    "policy.generator.current.start_for", UP_TO_AN_HOUR, generator.current.start_for, "The current must be that high this long.";
+    "policy.generator.current.stop_for", UP_TO_AN_HOUR, generator.current.stop_for, "The current must be that low this long.";
+    "policy.generator.current.quiet.start", AMPERES, generator.current.quiet_start, "Start at or above this current in quiet hours.";
+    "policy.generator.current.quiet.stop", AMPERES, generator.current.quiet_stop, "Stop at or below this current in quiet hours.";
+    "policy.generator.voltage.start", VOLTS, generator.voltage.start, "Start at or below this battery voltage.";
+    "policy.generator.voltage.stop", VOLTS, generator.voltage.stop, "Stop at or above this battery voltage.";
+    "policy.generator.voltage.start_for", UP_TO_AN_HOUR, generator.voltage.start_for, "The voltage must be that low this long.";
+    "policy.generator.voltage.stop_for", UP_TO_AN_HOUR, generator.voltage.stop_for, "The voltage must be that high this long.";
+    "policy.generator.voltage.quiet.start", VOLTS, generator.voltage.quiet_start, "Start at or below this voltage in quiet hours.";
+    "policy.generator.voltage.quiet.stop", VOLTS, generator.voltage.quiet_stop, "Stop at or above this voltage in quiet hours.";
+    "policy.generator.quiet.from", Clock, generator.quiet_from, "Quiet hours begin, local time.";
+    "policy.generator.quiet.to", Clock, generator.quiet_to, "Quiet hours end, local time.";
+    "policy.generator.quiet.blocks", Flag, generator.policy.quiet_blocks, "Quiet hours block normal starts instead of only changing thresholds.";
+    "policy.generator.min_run", UP_TO_A_DAY, generator.policy.min_run, "Minimum run: a floor, never a timer.";
+    "policy.generator.max_run", Amount(Duration, 0, 30 * 24 * HOUR), generator.policy.max_run, "Alarm after running this long; 0 is off.";
+    "policy.generator.min_off", UP_TO_A_DAY, generator.policy.min_off, "Minimum time between stop and next start.";
+    "policy.generator.rest", UP_TO_AN_HOUR, generator.policy.rest, "Pause between engine still and the next crank.";
+    "policy.generator.start_timeout", Amount(Duration, 5 * SECOND, 10 * MINUTE), generator.policy.start_timeout, "A start attempt without confirmation ends after this.";
+    "policy.generator.attempts", Amount(Count, 1, 10), generator.policy.attempts, "Start attempts before lock-out.";
+    "policy.generator.crank_rest", Amount(Duration, 0, 30 * MINUTE), generator.policy.crank_rest, "Pause between attempts.";
+    "policy.generator.warm_up", Amount(Duration, 0, 30 * MINUTE), generator.policy.warm_up, "The engine runs this long without load first.";
+    "policy.generator.cool_down", Amount(Duration, 0, 10 * MINUTE), generator.policy.cool_down, "The engine runs this long without load last.";
+    "policy.generator.stop_time", Amount(Duration, 0, 10 * MINUTE), generator.policy.stop_time, "Shortest time in stopping.";
+    "policy.generator.stop_timeout", Amount(Duration, 5 * SECOND, 30 * MINUTE), generator.policy.stop_timeout, "Alarm when the engine still turns after this.";
+    "policy.generator.ac_gone_hold", Amount(Duration, 0, MINUTE), generator.policy.ac_gone_hold, "Generator voltage must be gone this long to count as gone.";
+    "policy.generator.running_lost_debounce", Amount(Duration, 0, MINUTE), generator.policy.running_lost_debounce, "A missing feedback shorter than this is no loss.";
+    "policy.generator.loss_timeout", Amount(Duration, 10 * SECOND, 24 * HOUR), generator.policy.loss_timeout, "Silence of a condition's source for this long is a loss.";
+    "policy.generator.on_loss", Word(draft::ON_LOSS), generator.policy.on_loss, "What such a loss does.";
+    "policy.generator.on_exit", Word(draft::ON_EXIT), generator.policy.on_exit, "What leaving does to the start contact.";
+    "policy.generator.feedback", Flag, generator.feedback, "Whether anything tells that the engine turns; unset follows the devices.";
+    "policy.generator.auto_off_immediate", Flag, generator.policy.auto_off_immediate, "Switching automatic starts off ends a run before its minimum.";
+    "policy.generator.rating", Amount(Power, 1, 10_000_000), generator.policy.rating, "The most power the generator may deliver.";
+};
+
+/// Keys of one device.
+pub static DEVICE: &[Key<DeviceDraft>] = rows! { DeviceDraft;
+    "device.NAME.definition", Text, definition, "A shipped definition's name, or a path beginning with ./ or /.";
+    "device.NAME.address", Text, address, "Host and port; without it the device is its signals only.";
+    "device.NAME.unit", Amount(Count, 0, 255), unit, "Modbus unit id of the device's main unit.";
+    "device.NAME.framing", Word(draft::FRAMING), framing, "Modbus TCP, or RTU frames through a transparent gateway.";
+    "device.NAME.roles", Words(draft::ROLES), roles, "The parts it plays.";
+    "device.NAME.mode", Word(draft::MODE), mode, "Who keeps the fast loop: we (direct), or the device (supervise).";
+    "device.NAME.lag", Amount(Duration, 0, 10 * SECOND), lag, "Age of a meter's value when it is asked for.";
+    "device.NAME.dead_time", Amount(Duration, 0, 30 * SECOND), dead_time, "From an order to the inverter's first reaction.";
+    "device.NAME.response", Amount(Duration, 0, 30 * SECOND), response, "Time constant of the inverter's reaction.";
+    "device.NAME.resolution", Amount(Power, 1, 10_000), resolution, "The smallest step the inverter takes.";
+    "device.NAME.max_charge", UP_TO_10_MW, max_charge, "The most the inverter can charge.";
+    "device.NAME.max_discharge", UP_TO_10_MW, max_discharge, "The most the inverter can discharge.";
+    "device.NAME.phases", Phases, phases, "The phases it is wired to.";
+    "device.NAME.rating", UP_TO_10_MW, rating, "The most a PV inverter can make.";
+    "device.NAME.contact", Amount(Count, 1, 64), contact, "Relay channel of the generator's start contact, from 1.";
+    "device.NAME.running_input", Amount(Count, 1, 64), running_input, "Input channel that tells that the engine turns, from 1.";
+    "device.NAME.poll", Amount(Duration, 100, MINUTE), poll, "How often the fast points are read.";
+};
+
+/// Keys of one charge window.
+pub static WINDOW: &[Key<WindowDraft>] = rows! { WindowDraft;
+    "policy.schedule.NAME.days", Words(draft::DAYS), days, "Days on which the window begins.";
+    "policy.schedule.NAME.start", Clock, start, "Local time at which it begins.";
+    "policy.schedule.NAME.duration", Amount(Duration, MINUTE, 24 * HOUR), duration, "How long it lasts.";
+    "policy.schedule.NAME.target", SHARE, target, "Charge to here, in %; unset means full.";
+    "policy.schedule.NAME.allow_discharge", Flag, allow_discharge, "Whether the battery may discharge above the target inside the window.";
+};
+
+/// The key of a named unit of a device.
+pub const UNITS: (&str, Kind, &str) = (
+    "device.NAME.units.NAME",
+    Amount(Count, 0, 255),
+    "Modbus unit id of one of the units its definition names.",
+);
+
+/// The key that names the profiles a file builds on.
+pub const EXTENDS: (&str, Kind, &str) = (
+    "extends",
+    Texts,
+    "Profiles this one builds on: shipped names, or paths beginning with ./ or /; later ones win.",
+);
+
+/// A key as documentation shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDoc {
+    /// Dotted, with `NAME` where the operator chooses.
+    pub path: &'static str,
+    /// What it accepts, in words.
+    pub accepts: String,
+    /// The default as TOML; none when unset.
+    pub default: Option<String>,
+    /// What it means, in a sentence.
+    pub help: &'static str,
+    /// Its kind, for readers.
+    pub(super) kind: Kind,
+    /// Whether `"none"` is accepted.
+    pub(super) optional: bool,
+}
+
+/// Every key, in the order of the documentation.
+#[must_use]
+pub fn keys() -> Vec<KeyDoc> {
+    fn doc<D: Default>(key: &Key<D>) -> KeyDoc {
+        let default = key.default_value().filter(|_| key.path != "schema");
+        KeyDoc {
+            path: key.path,
+            accepts: key.kind.accepts(),
+            default: default.map(|typed| key.kind.print(&typed)),
+            help: key.help,
+            kind: key.kind,
+            optional: key.optional,
+        }
+    }
+    let extra = |(path, kind, help): (&'static str, Kind, &'static str)| KeyDoc {
+        path,
+        accepts: kind.accepts(),
+        default: None,
+        help,
+        kind,
+        optional: false,
+    };
+    let (schema, site) = SITE.split_at(1);
+    let mut all: Vec<KeyDoc> = schema.iter().map(doc).collect();
+    all.push(extra(EXTENDS));
+    all.extend(site.iter().map(doc));
+    all.extend(DEVICE.iter().map(doc));
+    all.push(extra(UNITS));
+    all.extend(WINDOW.iter().map(doc));
+    all
+}
+
+/// The reference page of all keys, as Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = "| key | accepts | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for key in keys() {
+        let default = key.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        let accepts = if key.optional { format!("{}, or \"none\"", key.accepts) } else { key.accepts };
+        page.push_str(&format!("| `{}` | {accepts} | {default} | {} |\n", key.path, key.help));
+    }
+    page
+}

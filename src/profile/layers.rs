@@ -1,0 +1,306 @@
+//! All layers of a profile, last wins: defaults, what it extends, the file, the environment, the command line.
+//!
+//! The `config` crate merges. It knows no lines, so every value that goes in carries the number of its leaf, and
+//! what comes out is looked up by that number.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use config::Source as _;
+
+use crate::device::mistake::Mistake;
+
+use super::draft::{DeviceDraft, Draft, WindowDraft};
+use super::keys::{self, Key};
+use super::layer::{self, Layer, Leaf, Origin};
+use super::nearest;
+use super::value::{Kind, Typed};
+
+/// What is laid over a profile's file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Environment variables; those without our prefix are passed over.
+    pub environment: Vec<(String, String)>,
+    /// `key=value` words, as `--set` takes them.
+    pub set: Vec<String>,
+    /// Keys with TOML values, as a scenario's `set` holds them; they win over `set`.
+    pub edits: Vec<(String, toml::Value)>,
+}
+
+impl Overrides {
+    /// Those of this process's environment.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+        let all = std::env::vars_os().map(|(key, value)| (text(key), text(value)));
+        Self {
+            environment: all.filter(|(key, _)| key.starts_with("WATTKEEPER__")).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A profile's text and where it stands.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The file as the person named it.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+    /// Folder that relative paths start from; none for shipped texts.
+    pub folder: Option<PathBuf>,
+}
+
+/// What holds after all layers.
+#[derive(Clone, Debug, Default)]
+pub struct Effective {
+    /// The winning leaf of every key.
+    pub leaves: BTreeMap<String, Leaf>,
+    /// Tables that were opened, also empty ones.
+    pub sections: BTreeMap<String, Origin>,
+    /// Keys about which a mistake was already reported.
+    pub tainted: BTreeSet<String>,
+    /// The operator's own file.
+    pub file: String,
+    /// Folder of the file that said a key first, for relative paths of definitions.
+    pub folders: BTreeMap<String, PathBuf>,
+}
+
+impl Effective {
+    /// Names below a table of named things, such as `device`.
+    #[must_use]
+    pub fn names(&self, table: &str) -> BTreeSet<String> {
+        let below = |path: &String| {
+            let rest = path.strip_prefix(table)?.strip_prefix('.')?;
+            rest.split('.').next().map(str::to_owned)
+        };
+        self.leaves.keys().chain(self.sections.keys()).filter_map(below).collect()
+    }
+
+    /// Whether anybody said anything below this table.
+    #[must_use]
+    pub fn says(&self, table: &str) -> bool {
+        let below = format!("{table}.");
+        let said = |leaf: &Leaf| leaf.origin != Origin::Default && leaf.path.starts_with(&below);
+        self.leaves.values().any(said) || self.sections.contains_key(table)
+    }
+}
+
+/// Reads and merges all layers.
+pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Effective {
+    let mut layers = Vec::new();
+    let mut open = Vec::new();
+    let mut folders = BTreeMap::new();
+    files(text, &mut open, &mut layers, &mut folders, mistakes);
+    let known: BTreeSet<String> =
+        ["device", "policy.schedule"].iter().flat_map(|table| merged(&layers).names(table)).collect();
+    layers.push(layer::environment(&overrides.environment, &known, mistakes));
+    layers.push(layer::command_line(&overrides.set, mistakes));
+    layers.push(layer::edits(&overrides.edits, mistakes));
+    let said = merged(&layers);
+    layers.insert(0, defaults(&said));
+    let mut effective = merged(&layers);
+    effective.file.clone_from(&text.file);
+    effective.folders = folders;
+    effective
+}
+
+/// A file and everything it builds on, most basic first.
+fn files(
+    text: &Text,
+    open: &mut Vec<String>,
+    layers: &mut Vec<Layer>,
+    folders: &mut BTreeMap<String, PathBuf>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let layer = layer::file(&text.file, &text.text, mistakes);
+    open.push(text.file.clone());
+    for (name, origin) in &layer.extends {
+        let refuse = |cause: String, way_out: &str| {
+            let (file, line) = origin.place();
+            Mistake { file, line, key: "extends".to_owned(), cause, way_out: way_out.to_owned() }
+        };
+        match base(name, text.folder.as_deref()) {
+            Ok(base) if open.contains(&base.file) => mistakes.push(refuse(
+                format!("`{name}` builds on this file again: {} -> {}", open.join(" -> "), base.file),
+                "remove one of these from its `extends`",
+            )),
+            Ok(base) => files(&base, open, layers, folders, mistakes),
+            Err(cause) => {
+                mistakes.push(refuse(cause, "name a shipped profile or a file that exists, as ./other.toml"))
+            }
+        }
+    }
+    open.pop();
+    if let Some(folder) = &text.folder {
+        folders.insert(text.file.clone(), folder.clone());
+    }
+    layers.push(layer);
+}
+
+fn base(name: &str, folder: Option<&Path>) -> Result<Text, String> {
+    let is_path = name.starts_with('.') || name.contains('/') || name.ends_with(".toml");
+    if !is_path {
+        return super::shipped(name)
+            .map(|text| Text { file: format!("profiles/{name}.toml"), text: text.to_owned(), folder: None })
+            .ok_or_else(|| {
+                let near = nearest::nearest(name, super::SHIPPED.iter().map(|(name, _)| *name));
+                let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+                format!("no profile named \"{name}\" is shipped{hint}")
+            });
+    }
+    let folder = folder.ok_or_else(|| format!("a shipped profile cannot build on the file {name}"))?;
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    // Two ways to write one path are one file, or a circle would not be seen.
+    let file = path.canonicalize().unwrap_or(path);
+    Ok(Text { folder: file.parent().map(Path::to_path_buf), file: file.display().to_string(), text })
+}
+
+/// What holds when nobody says anything: the site's defaults, and those of every device and window named.
+fn defaults(said: &Effective) -> Layer {
+    let mut layer = Layer::default();
+    let site = |path: &str| path.to_owned();
+    push_defaults::<Draft>(keys::SITE, &site, &mut layer);
+    for name in said.names("device") {
+        push_defaults::<DeviceDraft>(keys::DEVICE, &|path| path.replace("NAME", &name), &mut layer);
+    }
+    for name in said.names("policy.schedule") {
+        push_defaults::<WindowDraft>(keys::WINDOW, &|path| path.replace("NAME", &name), &mut layer);
+    }
+    layer
+}
+
+fn push_defaults<D: Default>(keys: &'static [Key<D>], path: &dyn Fn(&str) -> String, layer: &mut Layer) {
+    for key in keys.iter().filter(|key| key.path != "schema") {
+        if let Some(typed) = key.default_value() {
+            layer.leaves.push(Leaf { path: path(key.path), kind: key.kind, typed, origin: Origin::Default });
+        }
+    }
+}
+
+/// One layer, for `config`: each value's origin is the number of its leaf.
+#[derive(Clone, Debug)]
+struct Numbered {
+    leaves: Vec<(usize, String)>,
+}
+
+impl config::Source for Numbered {
+    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, config::Value>, config::ConfigError> {
+        let mut root = config::Map::new();
+        for (number, path) in &self.leaves {
+            let segments: Vec<&str> = path.split('.').collect();
+            nest(&mut root, &segments, config::Value::new(Some(&number.to_string()), true));
+        }
+        Ok(root)
+    }
+}
+
+fn nest(table: &mut config::Map<String, config::Value>, segments: &[&str], value: config::Value) {
+    match segments {
+        [] => {}
+        [last] => {
+            table.insert((*last).to_owned(), value);
+        }
+        [first, rest @ ..] => {
+            let inner = table
+                .entry((*first).to_owned())
+                .or_insert_with(|| config::Value::new(None, config::Map::<String, config::Value>::new()));
+            if let config::ValueKind::Table(inner) = &mut inner.kind {
+                nest(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn merged(layers: &[Layer]) -> Effective {
+    let mut effective = Effective::default();
+    let mut all: Vec<&Leaf> = Vec::new();
+    let mut builder = config::Config::builder();
+    for layer in layers {
+        let first = all.len();
+        all.extend(&layer.leaves);
+        let leaves = (first..).zip(&layer.leaves).map(|(number, leaf)| (number, leaf.path.clone())).collect();
+        builder = builder.add_source(Numbered { leaves });
+        for (section, origin) in &layer.sections {
+            effective.sections.insert(section.clone(), origin.clone());
+        }
+        effective.tainted.extend(layer.tainted.iter().cloned());
+    }
+    // Our sources cannot fail and nothing is converted, so there is nothing to report here.
+    if let Ok(table) = builder.build().and_then(|merged| merged.collect()) {
+        winners(&table, &all, &mut effective.leaves);
+    }
+    effective
+}
+
+fn winners(table: &config::Map<String, config::Value>, all: &[&Leaf], leaves: &mut BTreeMap<String, Leaf>) {
+    for value in table.values() {
+        if let config::ValueKind::Table(inner) = &value.kind {
+            winners(inner, all, leaves);
+        } else if let Some(leaf) = value.origin().and_then(|number| all.get(number.parse::<usize>().ok()?)) {
+            leaves.insert(leaf.path.clone(), (*leaf).clone());
+        }
+    }
+}
+
+/// Puts every effective value in its place.
+#[must_use]
+pub fn draft(effective: &Effective) -> Draft {
+    let mut draft = Draft::default();
+    for name in effective.names("device") {
+        draft.devices.insert(name, DeviceDraft::default());
+    }
+    for name in effective.names("policy.schedule") {
+        draft.schedule.insert(name, WindowDraft::default());
+    }
+    for leaf in effective.leaves.values().filter(|leaf| leaf.origin != Origin::Default) {
+        place(&mut draft, leaf);
+    }
+    draft
+}
+
+fn place(draft: &mut Draft, leaf: &Leaf) {
+    let segments: Vec<&str> = leaf.path.split('.').collect();
+    match segments.as_slice() {
+        ["device", name, "units", unit] => {
+            if let (Some(device), Typed::Whole(id)) = (draft.devices.get_mut(*name), &leaf.typed) {
+                device.units.insert((*unit).to_owned(), *id);
+            }
+        }
+        ["device", name, key] => {
+            if let Some(device) = draft.devices.get_mut(*name) {
+                put(keys::DEVICE, &format!("device.NAME.{key}"), device, leaf);
+            }
+        }
+        ["policy", "schedule", name, key] => {
+            if let Some(window) = draft.schedule.get_mut(*name) {
+                put(keys::WINDOW, &format!("policy.schedule.NAME.{key}"), window, leaf);
+            }
+        }
+        _ => put(keys::SITE, &leaf.path, draft, leaf),
+    }
+}
+
+fn put<D: Default>(keys: &'static [Key<D>], path: &str, part: &mut D, leaf: &Leaf) {
+    if let Some(key) = keys.iter().find(|key| key.path == path) {
+        let fits = key.set(part, &leaf.typed);
+        debug_assert!(fits, "{path} does not take {:?}", leaf.typed);
+    }
+}
+
+/// The effective values as lines `key = value  # origin`.
+#[must_use]
+pub fn origins(effective: &Effective) -> Vec<(String, String, Origin)> {
+    let print = |kind: Kind, typed: &Typed| kind.print(typed);
+    effective
+        .leaves
+        .values()
+        .map(|leaf| (leaf.path.clone(), print(leaf.kind, &leaf.typed), leaf.origin.clone()))
+        .collect()
+}

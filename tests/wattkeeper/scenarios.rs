@@ -1,0 +1,45 @@
+//! Every scenario file passes, and every id of the conformance notes that is due is covered exactly once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use wattkeeper::scenario::{Options, report, run_files};
+
+/// Ids of the conformance notes that have a file by now.
+const ESS: &str = "S01 S02 S03 S04 S05 S06 S07 S08 S09 S10 S22 S35 S36 S37 S38 S39 S40 S41 S42 S43";
+const GENERATOR: &str = "G01 G02 G03 G04 G08 G11 G21 G23 G24 G25 G26 G27 G30";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+#[test]
+fn every_scenario_file_passes() {
+    let summary = run_files(&[folder()], &Options::default(), &mut |_| {});
+    assert!(summary.passed(), "\n{}", report::text::render(&summary, false));
+}
+
+#[test]
+fn every_id_of_the_notes_is_covered_by_exactly_one_file() {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for inner in ["ess", "generator"] {
+        for entry in std::fs::read_dir(folder().join(inner)).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap().to_string_lossy().into_owned();
+            let id = file.split('-').next().unwrap().to_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = text.lines().next().unwrap();
+            assert!(
+                name.starts_with("name") && name.contains(&format!("\"{id} ")),
+                "{file}: the name lacks its id"
+            );
+            files.entry(id).or_default().push(file);
+        }
+    }
+    let due: Vec<&str> = ESS.split(' ').chain(GENERATOR.split(' ')).collect();
+    for id in &due {
+        assert_eq!(files.get(*id).map_or(0, Vec::len), 1, "{id}: {:?}", files.get(*id));
+    }
+    let unknown: Vec<_> = files.keys().filter(|id| !due.contains(&id.as_str())).collect();
+    assert!(unknown.is_empty(), "files whose id is not in the list of this test: {unknown:?}");
+}
