@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::section::{Report, Section, integer, one_of};
-use super::{Area, Definition, Framing, Limits, Readable, Unit, check, controls, points};
+use super::{Area, Definition, Expect, Framing, Limits, Readable, Unit, check, controls, points};
 use crate::control::units::Span;
 use crate::device::mistake::Mistake;
 use crate::device::quirk::Quirk;
@@ -58,9 +58,11 @@ fn definition(mut root: Section, report: &mut Report) -> Definition {
         root.sections(report, "readable").into_iter().filter_map(|s| readable(s, report, &head)).collect();
     let points =
         root.sections(report, "point").into_iter().filter_map(|s| points::point(s, report, &head)).collect();
+    let expects =
+        root.sections(report, "expect").into_iter().filter_map(|s| expect(s, report, &head)).collect();
     let controls = controls::controls(root.section(report, "control"), report, &head, &quirks);
     root.finish(report);
-    Definition { maker, model, source, limits, units, points, readable, controls, quirks }
+    Definition { maker, model, source, limits, units, points, readable, expects, controls, quirks }
 }
 
 fn text(root: &mut Section, report: &mut Report, key: &'static str, way_out: &str) -> String {
@@ -201,4 +203,21 @@ fn readable(mut section: Section, report: &mut Report, head: &Head) -> Option<Re
     let (area, first) = at.and_then(|at| address(report, at.at, &section.key("at"), at.value))?;
     section.finish(report);
     Some(Readable { unit: unit?, area, first, last: u16::try_from(last?).ok()? })
+}
+
+fn expect(mut section: Section, report: &mut Report, head: &Head) -> Option<Expect> {
+    let unit = unit_of(&mut section, report, head);
+    let at =
+        section.required_text(report, "at", "write the register that holds the setting, \"holding:0xA000\"");
+    let values = section.wholes(report, "values").unwrap_or_default();
+    let fitting: Vec<u16> = values.iter().filter_map(|value| u16::try_from(*value).ok()).collect();
+    if fitting.is_empty() || fitting.len() != values.len() {
+        section.missing(report, "values", "write what the register may hold, numbers from 0 to 65535");
+    }
+    let warning = section.required_text(report, "warning", "say what another value means, and what to do");
+    section.required_text(report, "source", "say who says so");
+    let place = at.and_then(|at| address(report, at.at, &section.key("at"), at.value));
+    section.finish(report);
+    let (area, address) = place?;
+    Some(Expect { unit: unit?, area, address, values: fitting, warning: warning?.value.to_owned() })
 }

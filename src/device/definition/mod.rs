@@ -328,6 +328,21 @@ pub struct Control {
     pub line: usize,
 }
 
+/// A setting without which the device's values do not mean what the definition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// Index into the definition's units; the values of this unit are unknown while the setting is another.
+    pub unit: usize,
+    /// Address space.
+    pub area: Area,
+    /// Register.
+    pub address: u16,
+    /// What it may hold.
+    pub values: Vec<u16>,
+    /// What it means when it holds anything else, and what to do, for people.
+    pub warning: String,
+}
+
 /// A device model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Definition {
@@ -345,6 +360,8 @@ pub struct Definition {
     pub points: Vec<Point>,
     /// Holes that may be read across.
     pub readable: Vec<Readable>,
+    /// Settings that its values depend on.
+    pub expects: Vec<Expect>,
     /// What it can be told.
     pub controls: Vec<Control>,
     /// Where it needs code.

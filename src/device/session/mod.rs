@@ -34,9 +34,20 @@ const RESTART_AT_MOST: Span = Span::secs(60);
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Walk(usize),
+    Expect(usize),
     Poll(usize),
     Write(Doing),
 }
+
+/// A setting that the values depend on, as it was last seen.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    due: Mono,
+    wrong: bool,
+}
+
+/// How often such settings are looked at.
+const SETTINGS: Span = Span::secs(60);
 
 #[derive(Clone, Debug)]
 struct InFlight {
@@ -55,6 +66,8 @@ pub struct Session {
     /// Walk of each unit with SunSpec points, until its chain is known.
     walkers: Vec<Option<Walker>>,
     chains: Vec<Option<Chain>>,
+    /// One for each of the definition's expectations.
+    settings: Vec<Setting>,
     polls: Polls,
     writes: Writes,
     rating: Option<i64>,
@@ -77,6 +90,7 @@ impl Session {
         let mut session = Self {
             walkers: vec![None; units.len()],
             chains: vec![None; units.len()],
+            settings: vec![Setting { due: Mono::ZERO, wrong: false }; definition.expects.len()],
             polls: Polls::new(&definition, fast),
             writes: Writes::new(&definition),
             rating: None,
@@ -109,6 +123,12 @@ impl Session {
         self.polls.absent().filter_map(|point| self.definition.points.get(point)).map(|point| point.name())
     }
 
+    /// What is set wrong in the device, with what to do about it. The values of such a unit are unknown meanwhile.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let wrong = self.definition.expects.iter().zip(&self.settings).filter(|(_, setting)| setting.wrong);
+        wrong.map(|(expect, _)| expect.warning.as_str())
+    }
+
     /// The most urgent request that is due; `None` when nothing is, or while one is in flight.
     pub fn next(&mut self, now: Mono) -> Option<Ask> {
         if self.in_flight.is_some() {
@@ -121,7 +141,7 @@ impl Session {
                 Some(failure) => self.write_answered(doing, &wire.request, Err(failure), now),
             }
         }
-        self.next_walk(now).or_else(|| self.next_poll(now))
+        self.next_walk(now).or_else(|| self.next_setting(now)).or_else(|| self.next_poll(now))
     }
 
     fn next_write(&mut self, now: Mono) -> Option<(Wire, Doing)> {
@@ -141,6 +161,18 @@ impl Session {
             .find_map(|(unit, walker)| walker.as_ref().map(|walker| (unit, walker.ask())))?;
         let request = Request { unit: 0, function: Area::Holding.read(), address, count, words: Vec::new() };
         self.ask(Wire { unit, request }, Purpose::Walk(unit))
+    }
+
+    fn next_setting(&mut self, now: Mono) -> Option<Ask> {
+        let free = |unit: usize| self.units.get(unit).is_some_and(|state| state.refusal(now).is_none());
+        let settings = self.definition.expects.iter().zip(&self.settings).enumerate();
+        let (at, expect) = settings
+            .filter(|(_, (expect, setting))| setting.due <= now && free(expect.unit))
+            .map(|(at, (expect, _))| (at, expect))
+            .next()?;
+        let (unit, function, address) = (expect.unit, expect.area.read(), expect.address);
+        let request = Request { unit: 0, function, address, count: 1, words: Vec::new() };
+        self.ask(Wire { unit, request }, Purpose::Expect(at))
     }
 
     fn next_poll(&mut self, now: Mono) -> Option<Ask> {
@@ -171,7 +203,11 @@ impl Session {
         }
         let walking = self.walkers.iter().zip(&self.units).filter(|(walker, _)| walker.is_some());
         let walk = walking.map(|(_, unit)| unit.free_at()).min().unwrap_or(Mono::NEVER);
-        self.writes.next_due().min(walk).min(self.polls.next_due(&self.units))
+        let free_at = |unit: usize| self.units.get(unit).map_or(Mono::NEVER, UnitState::free_at);
+        let settings = self.definition.expects.iter().zip(&self.settings);
+        let setting = settings.map(|(expect, setting)| setting.due.max(free_at(expect.unit))).min();
+        let reads = walk.min(setting.unwrap_or(Mono::NEVER)).min(self.polls.next_due(&self.units));
+        self.writes.next_due().min(reads)
     }
 
     /// Takes the answer to the request with this token; an answer to any other is ignored. What was learnt is added
@@ -194,6 +230,7 @@ impl Session {
             self.note_unit(&flight, &result, now);
             match flight.purpose {
                 Purpose::Walk(unit) => self.walked(unit, result, now),
+                Purpose::Expect(at) => self.looked_up(at, &result, now),
                 Purpose::Poll(at) => self.polled(at, result, asked_at, now),
                 Purpose::Write(doing) => self.write_answered(doing, &flight.request, result, now),
             }
@@ -211,6 +248,10 @@ impl Session {
         let Some(unit) = self.units.get_mut(flight.unit) else { return };
         match result {
             Err(Failure::Timeout) => unit.failed(Failure::Timeout, now),
+            // Nonsense in the middle of a chain: without a pause the walk would ask for it again at once.
+            Err(Failure::OutOfStep) if matches!(flight.purpose, Purpose::Walk(_)) => {
+                unit.failed(Failure::OutOfStep, now);
+            }
             // A refused write may wear the same code as a missing unit; only reads tell.
             Err(Failure::Exception(code)) if away.contains(code) && !flight.request.function.writes() => {
                 unit.failed(Failure::Exception(*code), now);
@@ -244,6 +285,20 @@ impl Session {
         }
     }
 
+    fn looked_up(&mut self, at: usize, result: &Result<Answer, Failure>, now: Mono) {
+        let (Some(expect), Some(setting)) = (self.definition.expects.get(at), self.settings.get_mut(at))
+        else {
+            return;
+        };
+        setting.due = now + SETTINGS;
+        match result {
+            Ok(words) => setting.wrong = !words.iter().all(|word| expect.values.contains(word)),
+            // A device that does not tell the setting is believed; one that is silent is asked again.
+            Err(Failure::Exception(_)) => setting.wrong = false,
+            Err(_) => setting.due = now + Span::secs(1),
+        }
+    }
+
     fn polled(&mut self, at: usize, result: Result<Answer, Failure>, asked_at: Mono, now: Mono) {
         match result {
             Ok(words) => {
@@ -273,6 +328,9 @@ impl Session {
                 Err(Mismatch::Moved) => return false,
                 Err(Mismatch::WrongLength) => None,
             };
+            let mut settings = self.definition.expects.iter().zip(&self.settings);
+            let wrong = settings.any(|(expect, setting)| setting.wrong && expect.unit == spot.unit);
+            let value = value.filter(|_| !wrong);
             if point.quantity == Quantity::PvRating {
                 self.rating = value;
             }
@@ -331,6 +389,9 @@ impl Session {
 
     fn walk_again(&mut self) {
         self.polls.restart(&self.definition);
+        for setting in &mut self.settings {
+            setting.due = Mono::ZERO;
+        }
         for (unit, (walker, chain)) in self.walkers.iter_mut().zip(&mut self.chains).enumerate() {
             let told = |point: &&crate::device::definition::Point| {
                 point.unit == unit && !matches!(point.place, Place::Fixed(..))

@@ -388,6 +388,23 @@ fn a_reading_carries_the_moment_it_was_asked_for() {
     assert_eq!((heard.asked_at, heard.phase), (Mono(5_120), Phase::L1));
 }
 
+#[test]
+fn a_meter_that_hides_export_is_not_believed_until_it_is_set_right() {
+    let mut bench = Bench::new("meters/carlo-gavazzi-em24-e1", SessionOptions::default(), Device::default());
+    bench.device.set(1, 0, &[0; 0x60]);
+    bench.device.set(1, 0xA000, &[0]);
+    bench.run(Span::secs(2));
+    assert_eq!(bench.heard("grid.power"), Some(None));
+    assert_eq!(bench.session.warnings().count(), 1);
+    bench.device.set(1, 0xA000, &[7]);
+    bench.run(Span::secs(61));
+    assert_eq!(bench.heard("grid.power"), Some(Some(0)));
+    assert_eq!(bench.session.warnings().count(), 0);
+    bench.device.words.remove(&(1, 0xA000));
+    bench.run(Span::secs(61));
+    assert_eq!(bench.heard("grid.power"), Some(Some(0)), "a meter without that register is believed");
+}
+
 fn pv() -> Device {
     let mut device = Device::default();
     let (chain, words) = Chain::blank(&[1, 103, 120, 121, 122, 123]);
