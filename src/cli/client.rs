@@ -18,7 +18,9 @@ pub struct DaemonArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody answers there.
-    #[error("no daemon answers at {0} ({1}). Is `wattkeeper run` or `wattkeeper demo` running? If it prints another address, name it with --daemon")]
+    #[error(
+        "no daemon answers at {0} ({1}). Is `wattkeeper run` or `wattkeeper demo` running? If it prints another address, name it with --daemon"
+    )]
     Nobody(SocketAddr, std::io::Error),
     /// Something else answers there.
     #[error("what answers at {0} is no Wattkeeper of this version: {1}")]
@@ -50,7 +52,8 @@ fn fetch(daemon: SocketAddr, path: &str, accept: &str) -> Result<Vec<u8>, AskErr
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).map_err(nobody)?;
     let strange = |what: &str| AskError::Strange(daemon, what.to_owned());
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(|| strange("no HTTP answer"))?;
+    let end =
+        answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(|| strange("no HTTP answer"))?;
     let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).into_owned();
     let status = head.split_whitespace().nth(1).unwrap_or_default();
     if status != "200" {

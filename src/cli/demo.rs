@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::daemon::{self, Daemon, Options};
-use crate::plant::{Served, SimulatedSite};
+use crate::plant::site::{Served, SimulatedSite};
 use crate::profile::{self, Checked, Overrides, report};
 
 use super::live;
@@ -72,7 +72,8 @@ fn start(args: &Args, checked: Checked) -> Result<Daemon, String> {
     match Daemon::start(checked.clone(), &options(args.listen)) {
         Ok(daemon) => Ok(daemon),
         Err(daemon::RunError::Services(_)) => {
-            Daemon::start(checked, &options(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).map_err(|error| error.to_string())
+            Daemon::start(checked, &options(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+                .map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),
     }

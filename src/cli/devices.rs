@@ -38,14 +38,24 @@ pub fn run(args: &Args) -> ExitCode {
             print!("{}", text(device));
         }
     }
-    if state.devices.iter().all(|device| device.up) { ExitCode::SUCCESS } else { ExitCode::from(super::PROBLEM) }
+    if state.devices.iter().all(|device| device.up) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::PROBLEM)
+    }
 }
 
 fn text(device: &Device) -> String {
     let mut out = String::new();
     let link = if device.up { "up" } else { "DOWN" };
-    let age = device.last_success_age_ms.map_or_else(|| "never".to_owned(), |age| format!("{:.1} s ago", age as f64 / 1e3));
-    let _ = writeln!(out, "{:<12} {link:<5} {:<22} {} (heard {age})", device.name, device.address, device.definition);
+    let age = device
+        .last_success_age_ms
+        .map_or_else(|| "never".to_owned(), |age| format!("{:.1} s ago", age as f64 / 1e3));
+    let _ = writeln!(
+        out,
+        "{:<12} {link:<5} {:<22} {} (heard {age})",
+        device.name, device.address, device.definition
+    );
     if !device.error.is_empty() {
         let _ = writeln!(out, "             {}", device.error);
     }
@@ -65,7 +75,8 @@ fn definitions(json: bool) {
     });
     let mut list = Vec::new();
     for (name, definition) in all {
-        let controls: Vec<String> = definition.controls.iter().map(|control| control.kind.to_string()).collect();
+        let controls: Vec<String> =
+            definition.controls.iter().map(|control| control.kind.to_string()).collect();
         if json {
             list.push(serde_json::json!({
                 "name": name, "maker": definition.maker, "model": definition.model,

@@ -30,7 +30,7 @@ pub async fn show(mut site: watch::Receiver<Arc<Published>>) {
         }
         let text = if terminal {
             status::text(&state)
-        } else if beat % LINE_EVERY == 0 {
+        } else if beat.is_multiple_of(LINE_EVERY) {
             line(&state)
         } else {
             String::new()

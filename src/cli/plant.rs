@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::daemon;
-use crate::plant::{SimulatedSite, SiteKind, SiteOptions};
+use crate::plant::site::{SimulatedSite, SiteKind, SiteOptions};
 
 /// Serve the simulated devices alone, on free loopback ports
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,13 @@ pub fn run(args: &Args) -> ExitCode {
         };
         for device in site.devices() {
             let units: Vec<String> = device.units.iter().map(|(name, id)| format!("{name} {id}")).collect();
-            println!("{:<8} {} {} (units: {})", device.name, device.address, device.definition, units.join(", "));
+            println!(
+                "{:<8} {} {} (units: {})",
+                device.name,
+                device.address,
+                device.definition,
+                units.join(", ")
+            );
         }
         println!("serving until Ctrl-C");
         match daemon::stop_signal() {

@@ -30,7 +30,11 @@ pub fn run(args: &Args) -> ExitCode {
     } else {
         print!("{}", text(&state));
     }
-    if state.devices.iter().all(|device| device.up) { ExitCode::SUCCESS } else { ExitCode::from(super::PROBLEM) }
+    if state.devices.iter().all(|device| device.up) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::PROBLEM)
+    }
 }
 
 /// A power, or a dash when it is not known.

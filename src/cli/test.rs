@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::scenario;
+use crate::scenario::{self, report::text};
 
 /// Run scenario files: policies tested like code
 #[derive(Debug, clap::Args)]
@@ -22,25 +22,24 @@ pub struct Args {
 
 pub fn run(args: &Args) -> ExitCode {
     let terminal = std::io::stderr().is_terminal();
-    let mut done = 0_usize;
     let summary = scenario::run_files(&args.files, &scenario::Options::default(), &mut |progress| {
-        done = done.saturating_add(1);
         if terminal {
-            eprint!("\r\x1b[K{done}/{} {}", progress.total, progress.file.display());
+            eprint!("\r\x1b[K{}/{} {}", progress.done, progress.of, progress.case.name);
         }
     });
     if terminal {
         eprint!("\r\x1b[K");
     }
     if let Some(path) = &args.junit
-        && let Err(error) = std::fs::write(path, summary.junit())
+        && let Err(error) = std::fs::write(path, scenario::report::junit::render(&summary))
     {
         return super::problem(format_args!("cannot write {}: {error}", path.display()));
     }
     if args.json {
-        println!("{:#}", summary.json());
+        println!("{:#}", scenario::report::json::render(&summary));
     } else {
-        print!("{}", summary.text(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()));
+        let color = text::wants_color(&std::io::stdout());
+        print!("{}", text::render(&summary, color));
     }
     if summary.passed() { ExitCode::SUCCESS } else { ExitCode::from(super::PROBLEM) }
 }

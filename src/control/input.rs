@@ -232,7 +232,9 @@ impl Alarm {
             Self::GeneratorAdopted => {
                 "the generator was found running and is treated as ours. Nothing to do, unless somebody else started it"
             }
-            Self::GeneratorMaxRun => "the generator ran longer than allowed. Check why its stop condition is never met",
+            Self::GeneratorMaxRun => {
+                "the generator ran longer than allowed. Check why its stop condition is never met"
+            }
             Self::GeneratorNoFeedback => {
                 "nothing confirms that the engine turns; running is assumed. Wire a running signal"
             }

@@ -12,12 +12,13 @@ use tracing::{info, warn};
 use crate::control::policy::Control;
 use crate::control::site::{Command, Input, Order, Outcome};
 use crate::control::units::{Mono, Watts};
+use crate::device::definition;
 use crate::device::exchange::{Failure, Heard};
 use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
 use crate::device::session::Session;
 use crate::modbus::dial::{Dial, Tcp};
 use crate::modbus::endpoint::{Endpoint, Handle, Report};
-use crate::modbus::link::{self, LinkOptions};
+use crate::modbus::link::LinkOptions;
 use crate::modbus::pacer::Pacer;
 use crate::modbus::state::LinkState;
 use crate::profile::{Checked, DeviceConfig, Framing};
@@ -137,7 +138,7 @@ impl Fleet {
         let name = format!("{host}:{port}");
         let mut options = LinkOptions { writes, ..LinkOptions::new(name.clone()) };
         if rtu {
-            options.framing = link::Framing::Rtu;
+            options.framing = definition::Framing::RtuOverTcp;
         }
         for (device, session) in &sessions {
             options = options.respecting(session.limits());
@@ -191,18 +192,30 @@ impl Fleet {
         let mut values = Values::default();
         let mut phase = OrderPhase::Command;
         match command.order {
-            Order::Power(power) => values.power = power,
+            Order::Power(power) => values.power = self.on_its_phases(device, power),
             Order::Setpoint(setpoint) => values.setpoint = setpoint,
             Order::Limit(limit) => values.limit = limit,
             Order::Run(run) => values.run = run,
             Order::Release => phase = OrderPhase::Release,
         }
-        let order = DeviceOrder { control, channel, values, phase, seq: command.seq, expires: command.expires };
+        let order =
+            DeviceOrder { control, channel, values, phase, seq: command.seq, expires: command.expires };
         Some((device, order))
     }
 
+    /// A device with one phase takes its power in the first place, whichever conductor it hangs on.
+    fn on_its_phases(&self, device: usize, power: [Watts; 3]) -> [Watts; 3] {
+        let single = self.members.get(device).is_some_and(|member| phases_in_use(&member.config) == 1);
+        if single { [power.into_iter().sum(), Watts::ZERO, Watts::ZERO] } else { power }
+    }
+
     /// Stops all endpoints: releases first, at most this long in real time. Says what was not confirmed.
-    pub async fn stop(&mut self, releases: &[Command], reports: &mut mpsc::Receiver<Report>, within: Duration) {
+    pub async fn stop(
+        &mut self,
+        releases: &[Command],
+        reports: &mut mpsc::Receiver<Report>,
+        within: Duration,
+    ) {
         let mut waiting: usize = 0;
         for (at, line) in self.lines.iter().enumerate() {
             let mine: Vec<_> = releases
@@ -213,7 +226,8 @@ impl Fleet {
             waiting = waiting.saturating_add(mine.len());
             line.handle.stop(mine, within).await;
         }
-        let deadline = tokio::time::Instant::now().checked_add(within.saturating_add(Duration::from_millis(200)));
+        let deadline =
+            tokio::time::Instant::now().checked_add(within.saturating_add(Duration::from_millis(200)));
         let over = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now));
         tokio::pin!(over);
         loop {
@@ -231,7 +245,10 @@ impl Fleet {
             }
         }
         if waiting > 0 {
-            warn!(orders = waiting, "not every setpoint was released in time: the devices' own watchdogs act");
+            warn!(
+                orders = waiting,
+                "not every setpoint was released in time: the devices' own watchdogs act"
+            );
         }
     }
 
@@ -277,6 +294,7 @@ fn outcome(result: Result<(), Failure>, contradicted: bool) -> Outcome {
             | Failure::OutOfStep
             | Failure::Unreachable
             | Failure::Expired
+            | Failure::NotReady
             | Failure::Observing,
         ) => Outcome::Failed,
     }
@@ -290,10 +308,4 @@ fn count(writes: &mut Writes, outcome: Outcome) {
         Outcome::Contradicted => &mut writes.contradicted,
     };
     *counter = counter.saturating_add(1);
-}
-
-/// A power as people read it in logs.
-#[must_use]
-pub fn watts(phases: [Watts; 3]) -> Watts {
-    phases.into_iter().sum()
 }

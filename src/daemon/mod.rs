@@ -52,7 +52,9 @@ pub enum RunError {
     #[error("cannot listen for the stop signal: {0}; the system is out of resources, restart it")]
     Signals(std::io::Error),
     /// One of our own tasks ended.
-    #[error("a task that talks to a device ended by itself: this is a bug of Wattkeeper, please report the log above; restart the service")]
+    #[error(
+        "a task that talks to a device ended by itself: this is a bug of Wattkeeper, please report the log above; restart the service"
+    )]
     TaskLost,
 }
 

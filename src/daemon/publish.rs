@@ -66,7 +66,13 @@ impl Publisher {
     }
 
     /// Everything that services may see, now.
-    pub fn snapshot(&mut self, checked: &Checked, site: &Site, fleet: &Fleet, clock: &Clock) -> out::Published {
+    pub fn snapshot(
+        &mut self,
+        checked: &Checked,
+        site: &Site,
+        fleet: &Fleet,
+        clock: &Clock,
+    ) -> out::Published {
         let now = clock.now();
         let signals = signals(checked, site, now);
         self.point(&signals, now);
@@ -218,7 +224,11 @@ fn shown(signal: &Signal, slot: Slot, now: Mono) -> out::Signal {
         (Some(reading), Some(age)) if age <= HELD_FOR => {
             #[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
             let value = reading.value as f64 / unit.steps() as f64;
-            let quality = if age <= GOOD_FOR.max(slow(signal.quantity)) { out::Quality::Good } else { out::Quality::Held };
+            let quality = if age <= GOOD_FOR.max(slow(signal.quantity)) {
+                out::Quality::Good
+            } else {
+                out::Quality::Held
+            };
             (Some(value), quality)
         }
         _ => (None, out::Quality::Unknown),
@@ -354,7 +364,10 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
         stages: ["meter", "inverter", "soc", "bms", "pv", "generator"]
             .into_iter()
             .zip(decided.stages.map(Stage::name))
-            .map(|(input, stage)| out::InputStage { input: Cow::Borrowed(input), stage: Cow::Borrowed(stage) })
+            .map(|(input, stage)| out::InputStage {
+                input: Cow::Borrowed(input),
+                stage: Cow::Borrowed(stage),
+            })
             .collect(),
     }
 }
@@ -448,7 +461,8 @@ fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
 
 /// What the device does when we fall silent, for a person.
 fn watchdog(idle: bool, definition: Option<&Definition>) -> String {
-    let Some(control) = definition.filter(|_| !idle).and_then(|definition| definition.controls.first()) else {
+    let Some(control) = definition.filter(|_| !idle).and_then(|definition| definition.controls.first())
+    else {
         return String::new();
     };
     match control.watchdog {

@@ -92,7 +92,7 @@ impl Chain {
             .and_then(|at| memory.words(Area::Holding, at, 1))
             .and_then(|words| words.first().map(|word| i32::from(*word as i16)));
         let codec = Codec { kind: entry.kind, absent: entry.absent().into_iter().collect(), ..codec.clone() };
-        let mut words = vec![0; usize::from(codec.len())];
+        let mut words = vec![0; usize::from(codec.width())];
         put(&codec, &mut words, value, exponent.unwrap_or(0));
         memory.lay(Area::Holding, at, &words);
     }

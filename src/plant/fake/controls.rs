@@ -47,7 +47,7 @@ fn fields<'w>(device: &FakeDevice, write: &'w Write, offset: u16) -> Vec<(&'w Fi
     let Some(mut at) = device.address_of(write, offset) else { return found };
     let Some(memory) = device.memories.get(write.unit) else { return found };
     for field in &write.fields {
-        let len = field.kind.len();
+        let len = field.kind.width();
         if let Some(words) = memory.words(area_of(write.function), at, len) {
             found.push((field, words));
         }

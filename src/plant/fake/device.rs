@@ -160,7 +160,7 @@ impl FakeDevice {
                 }
                 for channel in 0..u16::from(point.channels) {
                     let at = address.saturating_add(channel.saturating_mul(point.stride));
-                    memory.lay(area, at, &vec![0; usize::from(point.codec.len())]);
+                    memory.lay(area, at, &vec![0; usize::from(point.codec.width())]);
                 }
             }
         }
@@ -228,7 +228,7 @@ impl FakeDevice {
                 if memory.is_open(*area, at) {
                     return;
                 }
-                let len = point.codec.len();
+                let len = point.codec.width();
                 if let Some(mut words) = memory.words(*area, at, len) {
                     put(&point.codec, &mut words, value, 0);
                     memory.lay(*area, at, &words);
@@ -269,7 +269,7 @@ impl FakeDevice {
         let memory = self.memories.get(point.unit)?;
         match point.place {
             Place::Fixed(area, address) => {
-                let words = memory.words(area, address, point.codec.len())?;
+                let words = memory.words(area, address, point.codec.width())?;
                 point.codec.decode(&words, 0).ok().flatten()
             }
             Place::SunSpec(_) | Place::SunSpecLimit => None,
@@ -279,7 +279,7 @@ impl FakeDevice {
 
 /// Registers that a write covers.
 fn length_of(write: &Write) -> u16 {
-    write.fields.iter().map(|field| field.kind.len()).sum()
+    write.fields.iter().map(|field| field.kind.width()).sum()
 }
 
 /// Words of a value; what the words cannot say becomes zero, as in a device whose number has run over.
