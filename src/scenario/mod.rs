@@ -9,7 +9,7 @@ pub mod compare;
 pub(crate) mod format;
 pub mod judge;
 pub mod measure;
-mod report;
+pub mod report;
 mod run;
 pub(crate) mod timeline;
 mod world;

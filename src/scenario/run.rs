@@ -22,28 +22,27 @@ pub struct Options {
 /// How far a run of files has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// Files that were played, with this one.
+    /// Files that were played.
     pub done: usize,
     /// Files in all.
-    pub total: usize,
-    /// The file that was just played.
-    pub file: &'a Path,
-    /// Its cases.
-    pub cases: &'a [CaseResult],
+    pub of: usize,
+    /// The case that just ended.
+    pub case: &'a CaseResult,
 }
 
 /// Plays scenario files in the order in which they were named; a folder means every `.toml` below it.
-/// `progress` hears of each file as it ends.
+/// `progress` hears of each case as it ends.
 pub fn run_files(paths: &[PathBuf], options: &Options, progress: &mut dyn FnMut(Progress<'_>)) -> Summary {
     let mut summary = Summary::default();
     let mut files = Vec::new();
     for path in paths {
         collect(path, &mut files);
     }
-    for (before, file) in files.iter().enumerate() {
-        let cases = run_file(file, options);
-        progress(Progress { done: before + 1, total: files.len(), file, cases: &cases });
-        summary.cases.extend(cases);
+    for (done, file) in files.iter().enumerate() {
+        for case in run_file(file, options) {
+            progress(Progress { done: done + 1, of: files.len(), case: &case });
+            summary.cases.push(case);
+        }
     }
     summary
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wattkeeper::scenario::{Options, run_files};
+use wattkeeper::scenario::{Options, report, run_files};
 
 /// Ids of the conformance notes that have a file by now.
 const ESS: &str = "S01 S02 S03 S04 S05 S06 S07 S08 S09 S10 S22 S35 S36 S37 S38 S39 S40 S41 S42 S43";
@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
 #[test]
 fn every_scenario_file_passes() {
     let summary = run_files(&[folder()], &Options::default(), &mut |_| {});
-    assert!(summary.passed(), "\n{}", summary.text(false));
+    assert!(summary.passed(), "\n{}", report::text::render(&summary, false));
 }
 
 #[test]

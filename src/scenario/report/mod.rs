@@ -1,9 +1,9 @@
 //! What a person, a script or a build server reads about a run.
 
-mod draw;
-mod json;
-mod junit;
-mod text;
+pub mod draw;
+pub mod json;
+pub mod junit;
+pub mod text;
 
 use super::judge::Failure;
 use crate::device::mistake::Mistake;
@@ -60,24 +60,6 @@ impl Summary {
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.cases.is_empty() && self.cases.iter().all(CaseResult::passed)
-    }
-
-    /// For a person: what did not pass in full, with drawings, and the counts.
-    #[must_use]
-    pub fn text(&self, color: bool) -> String {
-        text::render(self, color)
-    }
-
-    /// For scripts.
-    #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        json::render(self)
-    }
-
-    /// For build servers: JUnit's XML.
-    #[must_use]
-    pub fn junit(&self) -> String {
-        junit::render(self)
     }
 
     /// How many passed, failed and were refused.
@@ -139,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_failure_names_its_line_what_was_expected_and_what_was_found_and_draws_the_moment() {
-        let text = summary().text(false);
+        let text = text::render(&summary(), false);
         for part in [
             "a & b.toml:14",
             "expected  <= 0",
@@ -151,15 +133,15 @@ mod tests {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
         assert!(!text.contains('\u{1b}'), "no colour was wanted");
-        assert!(summary().text(true).contains('\u{1b}'));
+        assert!(text::render(&summary(), true).contains('\u{1b}'));
     }
 
     #[test]
     fn build_servers_get_their_formats() {
-        let xml = summary().junit();
+        let xml = junit::render(&summary());
         assert!(xml.contains("tests=\"3\" failures=\"1\" errors=\"1\""), "{xml}");
         assert!(xml.contains("name=\"Floor &lt;held&gt;\"") && xml.contains("a &amp; b.toml:14"), "{xml}");
-        let json = summary().json();
+        let json = json::render(&summary());
         assert_eq!(json["failed"], 1);
         assert_eq!(json["cases"][0]["failures"][0]["line"], 14);
         assert_eq!(json["cases"][1]["mistakes"][0]["way_out"], "did you mean \"step\"?");

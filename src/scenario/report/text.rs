@@ -1,6 +1,7 @@
 //! For a person at a terminal.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 
 use super::super::format::words::spoken;
 use super::super::judge::Failure;
@@ -10,6 +11,12 @@ const RED: &str = "\u{1b}[31m";
 const GREEN: &str = "\u{1b}[32m";
 const DIM: &str = "\u{1b}[2m";
 const PLAIN: &str = "\u{1b}[0m";
+
+/// Whether a stream wants colour: a terminal, and nobody set `NO_COLOR`.
+#[must_use]
+pub fn wants_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
 
 /// The whole report: what did not pass in full, and the counts.
 #[must_use]
