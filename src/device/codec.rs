@@ -70,17 +70,16 @@ impl Codec {
 
     /// Registers (or bits) that it takes.
     #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "no value takes nothing")]
-    pub fn len(&self) -> u16 {
-        self.kind.len().saturating_mul(self.count)
+    pub fn width(&self) -> u16 {
+        self.kind.width().saturating_mul(self.count)
     }
 
-    /// The carried value in exactly `len()` words. `exponent` is a scale factor that the device told beside it.
+    /// The carried value in exactly `width()` words. `exponent` is a scale factor that the device told beside it.
     ///
     /// # Errors
     /// When the count of words is another.
     pub fn decode(&self, words: &[u16], exponent: i32) -> Result<Option<i64>, WrongLength> {
-        if words.len() != usize::from(self.len()) {
+        if words.len() != usize::from(self.width()) {
             return Err(WrongLength);
         }
         Ok(self.join(words, exponent).and_then(|exact| self.believable(exact)))
@@ -88,7 +87,7 @@ impl Codec {
 
     fn join(&self, words: &[u16], exponent: i32) -> Option<Ratio> {
         let mut joined: Option<Ratio> = None;
-        for part in words.chunks_exact(usize::from(self.kind.len())) {
+        for part in words.chunks_exact(usize::from(self.kind.width())) {
             let value = self.one(part, exponent)?;
             joined = Some(match (joined, self.join) {
                 (None, _) => value,
@@ -157,7 +156,7 @@ impl Codec {
         (possible && inside).then_some(value)
     }
 
-    /// Writes a carried value into its `len()` words, keeping bits that are not its own: what a simulated device does.
+    /// Writes a carried value into its `width()` words, keeping bits that are not its own: what a simulated device does.
     /// Of several values in a row the first takes all. `None` becomes the first sentinel. `false` (and nothing is
     /// changed) when the words cannot say this value or have another length.
     #[must_use]
@@ -171,7 +170,7 @@ impl Codec {
     }
 
     fn encoded(&self, words: &[u16], value: Option<i64>, exponent: i32) -> Option<Vec<u16>> {
-        let (first, rest) = words.split_at_checked(usize::from(self.kind.len()))?;
+        let (first, rest) = words.split_at_checked(usize::from(self.kind.width()))?;
         let mut fresh = match value {
             Some(value) => self.encoded_one(first, value, exponent)?,
             None => match (self.absent.first(), self.kind) {
@@ -181,7 +180,7 @@ impl Codec {
             },
         };
         // The other parts stand at nothing: zero, or the code that means zero.
-        for part in rest.chunks(usize::from(self.kind.len())) {
+        for part in rest.chunks(usize::from(self.kind.width())) {
             fresh.extend(match self.kind {
                 Kind::Nibbles => self.encoded_one(part, 0, 0)?,
                 _ => vec![0; part.len()],
@@ -302,7 +301,7 @@ mod tests {
         fn no_words_panic(words: Vec<u16>, exponent: i32) {
             for kind in Kind::ALL {
                 let codec = power(kind.1, "1000");
-                prop_assert_eq!(codec.decode(&words, exponent).is_ok(), words.len() == usize::from(codec.len()));
+                prop_assert_eq!(codec.decode(&words, exponent).is_ok(), words.len() == usize::from(codec.width()));
             }
         }
     }

@@ -43,7 +43,7 @@ pub fn used(write: &Write, phases: u8) -> impl Iterator<Item = &Field> {
 /// How many registers (or coils) are written with this many phases.
 #[must_use]
 pub fn len(write: &Write, phases: u8) -> u16 {
-    used(write, phases).fold(0, |sum, field| sum.saturating_add(field.kind.len()))
+    used(write, phases).fold(0, |sum, field| sum.saturating_add(field.kind.width()))
 }
 
 fn field_words(field: &Field, values: &Values, context: Context) -> Option<Vec<u16>> {
@@ -95,7 +95,7 @@ pub fn understood(write: &Write, written: &[u16], before: Values, context: Conte
         if rest.is_empty() {
             break;
         }
-        let (own, after) = rest.split_at_checked(usize::from(field.kind.len()))?;
+        let (own, after) = rest.split_at_checked(usize::from(field.kind.width()))?;
         rest = after;
         let raw = match decode(field.kind, field.order, own)? {
             Raw::Int(raw) => Ratio::whole(i64::try_from(raw).ok()?),

@@ -66,7 +66,7 @@ impl Spot {
 
     fn fixed_one(index: usize, point: &Point, channel: u8, area: Area, first: u16) -> Self {
         let start = point.witness.map_or(first, |witness| witness.min(first));
-        let last = first.saturating_add(point.codec.len()).saturating_sub(1);
+        let last = first.saturating_add(point.codec.width()).saturating_sub(1);
         let last = point.witness.map_or(last, |witness| witness.max(last));
         Self {
             point: index,
@@ -100,7 +100,7 @@ impl Spot {
     }
 
     fn sunspec(index: usize, point: &Point, entry: Entry, model: Model) -> Self {
-        let end = entry.offset.saturating_add(entry.kind.len());
+        let end = entry.offset.saturating_add(entry.kind.width());
         let len = entry.factor.map_or(end, |factor| end.max(factor.saturating_add(1)));
         let codec =
             Codec { kind: entry.kind, absent: entry.absent().into_iter().collect(), ..point.codec.clone() };
@@ -200,7 +200,7 @@ impl Spot {
 
     fn own<'w>(&self, words: &'w [u16]) -> Option<&'w [u16]> {
         let at = usize::from(self.at);
-        words.get(at..at.checked_add(usize::from(self.codec.len()))?)
+        words.get(at..at.checked_add(usize::from(self.codec.width()))?)
     }
 
     /// Writes a value into this spot's words, as a simulated device does: `None` as the maker's sentinel. `false` when
@@ -216,7 +216,7 @@ impl Spot {
             _ => 0,
         };
         let at = usize::from(self.at);
-        let end = at.saturating_add(usize::from(self.codec.len()));
+        let end = at.saturating_add(usize::from(self.codec.width()));
         words.get_mut(at..end).is_some_and(|own| self.codec.encode(own, value, exponent))
     }
 }
@@ -228,7 +228,7 @@ pub fn first_in(entries: &[Entry], chain: &Chain) -> Option<(Entry, Model)> {
         let model = chain.find(entry.model)?;
         let end = entry
             .offset
-            .saturating_add(entry.kind.len())
+            .saturating_add(entry.kind.width())
             .max(entry.factor.map_or(0, |at| at.saturating_add(1)));
         (end <= model.length.saturating_add(2)).then_some((*entry, model))
     })

@@ -46,8 +46,7 @@ impl Kind {
 
     /// How many registers (or bits, for coils) one value takes.
     #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "no kind takes nothing")]
-    pub fn len(self) -> u16 {
+    pub fn width(self) -> u16 {
         match self {
             Self::Bool | Self::U16 | Self::I16 | Self::Nibbles => 1,
             Self::U32 | Self::I32 | Self::F32 => 2,
@@ -84,7 +83,7 @@ pub enum Raw {
 /// The bits of a value, first register most significant; `None` when the count of words is not the kind's.
 #[must_use]
 pub fn pattern(kind: Kind, order: WordOrder, words: &[u16]) -> Option<u64> {
-    if words.len() != usize::from(kind.len()) {
+    if words.len() != usize::from(kind.width()) {
         return None;
     }
     let join = |bits: u64, word: &u16| (bits << 16) | u64::from(*word);
@@ -94,7 +93,7 @@ pub fn pattern(kind: Kind, order: WordOrder, words: &[u16]) -> Option<u64> {
     })
 }
 
-/// The raw number in exactly `kind.len()` words; `None` for any other count.
+/// The raw number in exactly `kind.width()` words; `None` for any other count.
 #[must_use]
 pub fn decode(kind: Kind, order: WordOrder, words: &[u16]) -> Option<Raw> {
     let bits = pattern(kind, order, words)?;
@@ -115,7 +114,7 @@ pub fn decode(kind: Kind, order: WordOrder, words: &[u16]) -> Option<Raw> {
 pub fn from_pattern(kind: Kind, order: WordOrder, bits: u64) -> Option<Vec<u16>> {
     let [b0, b1, b2, b3, b4, b5, b6, b7] = bits.to_be_bytes();
     let all = [[b0, b1], [b2, b3], [b4, b5], [b6, b7]].map(u16::from_be_bytes);
-    let len = usize::from(kind.len());
+    let len = usize::from(kind.width());
     let (above, own) = all.split_at_checked(all.len().checked_sub(len)?)?;
     if above.iter().any(|word| *word != 0) {
         return None;
@@ -170,7 +169,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_read_is_written_back_bit_for_bit(kind in any_kind(), order in any_order(), all: [u16; 4]) {
-            let words = &all[..usize::from(kind.len())];
+            let words = &all[..usize::from(kind.width())];
             let raw = decode(kind, order, words).unwrap();
             let again = encode(kind, order, raw).unwrap();
             if kind == Kind::Bool {
@@ -191,7 +190,7 @@ mod tests {
 
         #[test]
         fn a_wrong_count_of_words_is_an_error(kind in any_kind(), order in any_order(), words: Vec<u16>) {
-            let whole = words.len() == usize::from(kind.len());
+            let whole = words.len() == usize::from(kind.width());
             prop_assert_eq!(decode(kind, order, &words).is_some(), whole);
         }
     }

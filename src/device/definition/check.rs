@@ -38,7 +38,8 @@ fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
     let Place::Fixed(area, first) = &point.place else { return };
     let key = point.name();
     let steps = point.stride.saturating_mul(u16::from(point.channels).saturating_sub(1));
-    let end = u32::from(*first).saturating_add(u32::from(point.codec.len())).saturating_add(u32::from(steps));
+    let end =
+        u32::from(*first).saturating_add(u32::from(point.codec.width())).saturating_add(u32::from(steps));
     if end > 65_536 {
         report.on_line(
             point.line,
@@ -54,7 +55,7 @@ fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
         let cause = format!("takes {len} registers in one read, the device answers at most {most}");
         report.on_line(point.line, &key, cause, "read less, or move the witness nearer");
     }
-    if point.channels > 1 && point.stride < point.codec.len() {
+    if point.channels > 1 && point.stride < point.codec.width() {
         report.on_line(point.line, &key, "the channels overlap", "raise `stride`");
     }
     if let Some(hole) = hole(definition, point, *area, start, len) {
@@ -71,7 +72,7 @@ fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
 /// First address and length of what must come in one answer.
 fn extent(point: &Point, first: u16) -> (u16, u16) {
     let start = point.witness.map_or(first, |witness| witness.min(first));
-    let end = first.saturating_add(point.codec.len());
+    let end = first.saturating_add(point.codec.width());
     let end = point.witness.map_or(end, |witness| end.max(witness.saturating_add(1)));
     (start, end.saturating_sub(start))
 }
@@ -80,7 +81,7 @@ fn hole(definition: &Definition, point: &Point, area: Area, start: u16, len: u16
     let covered = |address: &u16| {
         let by_point = definition.points.iter().any(|other| {
             let Place::Fixed(other_area, at) = other.place else { return false };
-            let within = address.checked_sub(at).is_some_and(|offset| offset < other.codec.len());
+            let within = address.checked_sub(at).is_some_and(|offset| offset < other.codec.width());
             other.unit == point.unit && other_area == area && (within || other.witness == Some(*address))
         });
         let declared = |hole: &super::Readable| {
@@ -101,15 +102,15 @@ fn overlaps(definition: &Definition, report: &mut Report) {
                 continue;
             }
             let before = first.min(other_first).saturating_add(match first < other_first {
-                true => point.codec.len(),
-                false => other.codec.len(),
+                true => point.codec.width(),
+                false => other.codec.width(),
             });
             if first.max(other_first) >= before || point.channels > 1 || other.channels > 1 {
                 continue;
             }
             let apart = first.abs_diff(other_first);
             let aligned = point.codec.kind == other.codec.kind
-                && apart.checked_rem(point.codec.kind.len()) == Some(0)
+                && apart.checked_rem(point.codec.kind.width()) == Some(0)
                 && point.codec.order == other.codec.order;
             let plain = |point: &Point| {
                 point.codec.count == 1 && point.codec.bits.is_none() && point.codec.map.is_empty()

@@ -234,7 +234,7 @@ fn carried_steps(section: &mut Section, report: &mut Report, quantity: Quantity)
 }
 
 fn absent(section: &mut Section, report: &mut Report, kind: Kind) -> Vec<u64> {
-    let bits = u32::from(kind.len()).saturating_mul(16);
+    let bits = u32::from(kind.width()).saturating_mul(16);
     let mask = 1_u64.checked_shl(bits).map_or(u64::MAX, |over| over.saturating_sub(1));
     let marks = section.wholes(report, "absent").unwrap_or_default();
     // A negative mark means its two's complement in the value's own width.
@@ -245,7 +245,7 @@ fn bits(section: &mut Section, report: &mut Report, kind: Kind) -> Option<(u8, u
     let key = section.key("bits");
     let at = section.get("bits")?.span().start;
     let list = section.wholes(report, "bits")?;
-    let width = i64::from(kind.len()).saturating_mul(16);
+    let width = i64::from(kind.width()).saturating_mul(16);
     let (low, high) = match list.as_slice() {
         [one] => (*one, *one),
         [low, high] => (*low, *high),
@@ -367,7 +367,7 @@ fn examples(
                 );
             }
             Err(_) => {
-                let cause = format!("{} words for a value of {}", raw.len(), codec.len());
+                let cause = format!("{} words for a value of {}", raw.len(), codec.width());
                 report.at(at, &given.path, cause, "give exactly the registers of the value");
             }
         }

@@ -47,7 +47,7 @@ pub fn agrees(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> bool {
     let fields = recipe::used(write, phases).count();
     let mut at = 0_usize;
     for (index, field) in recipe::used(write, phases).enumerate() {
-        let end = at.saturating_add(usize::from(field.kind.len()));
+        let end = at.saturating_add(usize::from(field.kind.width()));
         let last = index.saturating_add(1) == fields;
         let timing = matches!(field.value, Variable::Constant(_)) && !last;
         let part =

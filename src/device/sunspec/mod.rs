@@ -67,10 +67,10 @@ impl Chain {
             put(0, *id);
             put(1, length);
             for entry in models::of_model(*id) {
-                for at in 0..entry.kind.len() {
+                for at in 0..entry.kind.width() {
                     let mark = entry.absent().unwrap_or(0);
                     let shift =
-                        u32::from(entry.kind.len().saturating_sub(at).saturating_sub(1)).saturating_mul(16);
+                        u32::from(entry.kind.width().saturating_sub(at).saturating_sub(1)).saturating_mul(16);
                     let low = mark.checked_shr(shift).unwrap_or(0) & 0xFFFF;
                     put(entry.offset.saturating_add(at), u16::try_from(low).unwrap_or(0));
                 }
