@@ -173,7 +173,10 @@ fn sense(
     now: Mono,
 ) -> Known {
     let sensed = memory.senses.step(policy, wiring, image, now);
-    let soc = senses::usable_soc(policy, wiring, image, sensed.soc, now);
+    // The guard acts on the first sample of the charge; orders wait for the third by `starting`.
+    let first = image.soc(wiring.battery.soc).filter(|reading| reading.age(now) <= policy.trust.soc.held);
+    let soc = senses::usable_soc(policy, wiring, image, sensed.soc, now)
+        .or_else(|| first.filter(|_| !memory.senses.soc.ever()));
     let recent = |reading: Option<Reading<Watts>>| {
         reading.filter(|reading| reading.age(now) <= policy.trust.pv.held).map_or(Watts::ZERO, |r| r.value)
     };
@@ -506,6 +509,13 @@ fn supervised_setpoint(policy: &Policy, memory: &Memory, cut: Option<Cause>, ord
 /// Everything that is true and would be asked about, beside what binds.
 fn note(reasons: &mut Reasons, policy: &Policy, memory: &Memory, known: &Known, dynamics: &Dynamics) {
     let sensed = &known.sensed;
+    if sensed.island {
+        let reason = if known.generator_active { Reason::GenActive } else { Reason::Island };
+        reasons.push(Tier::Connection, reason);
+    }
+    if let Some(source) = known.starting {
+        reasons.push(Tier::Device, Reason::Starting(source));
+    }
     let mut stale = |source: Source, stage: Stage| {
         if stage > Stage::Good {
             reasons.push(Tier::Device, Reason::Stale(source, stage));

@@ -196,6 +196,9 @@ impl Regulator {
             let damping = i64::from(self.swing).checked_div(5).unwrap_or(0).clamp(0, 80);
             gain = gain.min(100_i64.saturating_sub(damping));
         }
+        if change <= Watts(30) && !dynamics.compatible {
+            gain = gain.min(30);
+        }
         gain
     }
 
