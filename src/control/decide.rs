@@ -93,6 +93,7 @@ pub fn decide(
     let wish = wanted(policy, memory, &known, &ladder);
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
+    let cut = cut.or(ladder.pinned());
     let phases = share::scale(wish.phases, clamped, known.controlled);
 
     // 4. What is given.
@@ -157,7 +158,7 @@ pub fn decide(
     decision.moving = shaped.ramped || shaped.reversing.is_some();
     decision.stages = stages(&known);
     decision.overruled.clear();
-    if let Some(by) = cut {
+    if let Some(by) = cut.filter(|_| wanted_total != clamped) {
         let overruled = Overruled { tier: wish.tier, wanted: wanted_total, got: clamped, by: by.tier };
         let _full = decision.overruled.try_push(overruled);
     }
@@ -509,13 +510,6 @@ fn supervised_setpoint(policy: &Policy, memory: &Memory, cut: Option<Cause>, ord
 /// Everything that is true and would be asked about, beside what binds.
 fn note(reasons: &mut Reasons, policy: &Policy, memory: &Memory, known: &Known, dynamics: &Dynamics) {
     let sensed = &known.sensed;
-    if sensed.island {
-        let reason = if known.generator_active { Reason::GenActive } else { Reason::Island };
-        reasons.push(Tier::Connection, reason);
-    }
-    if let Some(source) = known.starting {
-        reasons.push(Tier::Device, Reason::Starting(source));
-    }
     let mut stale = |source: Source, stage: Stage| {
         if stage > Stage::Good {
             reasons.push(Tier::Device, Reason::Stale(source, stage));

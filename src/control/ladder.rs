@@ -61,6 +61,12 @@ impl Ladder {
         }
     }
 
+    /// Who left no choice at all, when nobody has one.
+    #[must_use]
+    pub fn pinned(&self) -> Option<Cause> {
+        (self.low == self.high).then_some(self.high_by)
+    }
+
     /// Lowest power still allowed.
     #[must_use]
     pub fn low(&self) -> Watts {

@@ -37,6 +37,10 @@ const SWING: Watts = Watts(100);
 /// Steps larger than this pass the oscillation guard undamped.
 const LOAD_STEP: Watts = Watts(450);
 
+/// Changes up to this are as likely noise as load: they are followed slowly, in percent per sample.
+const NOISE: Watts = Watts(30);
+const NOISE_GAIN: i64 = 30;
+
 /// What the regulator remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Regulator {
@@ -196,8 +200,8 @@ impl Regulator {
             let damping = i64::from(self.swing).checked_div(5).unwrap_or(0).clamp(0, 80);
             gain = gain.min(100_i64.saturating_sub(damping));
         }
-        if change <= Watts(30) && !dynamics.compatible {
-            gain = gain.min(30);
+        if change <= NOISE && !dynamics.compatible {
+            gain = gain.min(NOISE_GAIN);
         }
         gain
     }

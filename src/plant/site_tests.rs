@@ -88,7 +88,7 @@ async fn a_simulated_house_answers_on_loopback_and_its_time_passes() {
     };
     let site = SimulatedSite::start(SiteKind::Ess, &options).await.unwrap();
     let names: Vec<&str> = site.devices().iter().map(|device| device.name.as_str()).collect();
-    assert_eq!(names, ["gx", "meter", "pv"]);
+    assert_eq!(names, ["gx", "meter", "pv", "relay"]);
     site.set("load.power", 3_000.0).unwrap();
     let address = |index: usize| site.devices()[index].address;
     let mut pv = TcpStream::connect(address(2)).await.unwrap();
