@@ -67,7 +67,7 @@ impl Watch {
             };
         }
         self.known.tick(now);
-        self.parts(decision)?;
+        self.parts(now, decision)?;
         self.authority(now, decision)?;
         self.battery(now, decision)?;
         self.silence(now, decision)?;
@@ -84,7 +84,7 @@ impl Watch {
         Ok(())
     }
 
-    fn parts(&self, decision: &Decision) -> Result<(), String> {
+    fn parts(&self, now: Mono, decision: &Decision) -> Result<(), String> {
         let sum: Watts = decision.inverters.iter().flatten().copied().sum();
         if sum != decision.battery_order {
             return Err(format!("parts sum to {sum}, the whole is {}", decision.battery_order));
@@ -94,12 +94,14 @@ impl Watch {
         }
         let mut signs = [false; 2];
         for (order, wired) in decision.inverters.iter().zip(&self.known.wiring.inverters) {
-            let total: Watts = order.iter().copied().sum();
+            // What its output feeds passes through it beside the order.
+            let behind = self.known.load_out(now);
+            let total = order.iter().map(|part| i64::from(part.0)).sum::<i64>();
             let spec = &wired.spec;
-            if total > spec.max_discharge + Watts(SLACK as i32)
-                || total < -spec.max_charge - Watts(SLACK as i32)
-            {
-                return Err(format!("{} is ordered {total}, beyond its rating", spec.name));
+            let most = i64::from(spec.max_discharge.0) + SLACK;
+            let least = -i64::from(spec.max_charge.0) - behind - SLACK;
+            if total > most || total < least {
+                return Err(format!("{} is ordered {total} W, beyond its rating", spec.name));
             }
             for (part, feeds) in order.iter().zip(spec.phases) {
                 if !feeds && part.0 != 0 {
@@ -249,10 +251,8 @@ impl Watch {
                 return Err(format!("{binding:?} binds, the wish was cut by {cut:?}"));
             }
         }
-        let nothing = matches!(
-            binding.reason,
-            Reason::Starting(_) | Reason::Stale(Source::Meter, Stage::Safe) | Reason::DirectionHold(_)
-        );
+        let nothing =
+            matches!(binding.reason, Reason::Starting(_) | Reason::Stale(Source::Meter, Stage::Safe));
         if nothing && order.0 > 0 {
             return Err(format!("{order} ordered, bound by {:?}", binding.reason));
         }
