@@ -12,7 +12,7 @@ use super::decision::{Decision, ForcedCharge, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::ladder::Ladder;
-use super::policy::{GuardKind, Pace, Policy};
+use super::policy::{GuardKind, Pace, PhaseMode, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
@@ -50,7 +50,10 @@ struct Known {
     pv_dc: Watts,
     pv_ac: Watts,
     generator_active: bool,
+    /// Phases that the regulator may steer; the first alone when the meter does not tell them apart.
     controlled: [bool; 3],
+    /// Whether the meter tells the phases apart.
+    split: bool,
     /// The input that has not spoken often enough since the start, if any.
     starting: Option<Source>,
 }
@@ -94,7 +97,11 @@ pub fn decide(
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
+    let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+    let feeds = fed(wiring);
+    let room = share::room(&wiring.inverters, share::scale([Watts::ZERO; 3], known.load_out, feeds), usable);
     let phases = share::scale(wish.phases, clamped, known.controlled);
+    let phases = if known.split { share::within(policy.phases, phases, room) } else { phases };
 
     // 4. What is given.
     let resolution = wiring.inverters.iter().map(|wired| wired.spec.resolution).max().unwrap_or_default();
@@ -112,9 +119,13 @@ pub fn decide(
     if range == (Watts::ZERO, Watts::ZERO) {
         memory.regulator.neutral(now);
     }
-    let inverters = share::over_inverters(shaped.phases, &wiring.inverters, |at| {
-        known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe)
-    });
+    // A meter that cannot tell the phases apart leaves the choice of phases to us.
+    let (mode, phases) = if known.split {
+        (policy.phases, shaped.phases)
+    } else {
+        (PhaseMode::Total, share::scale([Watts::ZERO; 3], share::total(shaped.phases), feeds))
+    };
+    let inverters = share::over_inverters(share::within(mode, phases, room), &wiring.inverters, usable);
 
     // 5. Why.
     note(reasons, policy, memory, &known, &dynamics);
@@ -184,12 +195,7 @@ fn sense(
     let load_out = senses::power(image, &wiring.load_out)
         .filter(|power| now.since(power.asked_at) <= policy.trust.inverter.safe)
         .map_or(Watts::ZERO, |power| share::total(power.phases));
-    let mut controlled = [false; 3];
-    for wired in &wiring.inverters {
-        for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
-            *phase |= feeds;
-        }
-    }
+    let mut controlled = fed(wiring);
     let split = sensed.grid.is_none_or(|grid| grid.split);
     if !split {
         controlled = [!wiring.inverters.is_empty(), false, false];
@@ -214,7 +220,18 @@ fn sense(
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
-    Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, starting }
+    Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, split, starting }
+}
+
+/// The phases that have an inverter.
+fn fed(wiring: &Wiring) -> [bool; 3] {
+    let mut fed = [false; 3];
+    for wired in &wiring.inverters {
+        for (phase, feeds) in fed.iter_mut().zip(wired.spec.phases) {
+            *phase |= feeds;
+        }
+    }
+    fed
 }
 
 fn has_phases(wiring: &Wiring) -> bool {

@@ -114,6 +114,48 @@ fn capability(inverter: &InverterWiring, phase: usize, discharge: bool) -> Watts
     rating.scaled(1, phase_count(inverter))
 }
 
+/// What is left for orders on each phase, lowest and highest: what its usable inverters can do, less what their
+/// outputs feed. `behind` is that load, spread over the phases that have an inverter.
+#[must_use]
+pub fn room(
+    inverters: &[InverterWiring],
+    behind: [Watts; 3],
+    usable: impl Fn(usize) -> bool,
+) -> ([Watts; 3], [Watts; 3]) {
+    let (mut low, mut high) = ([Watts::ZERO; 3], [Watts::ZERO; 3]);
+    for (phase, ((low, high), behind)) in low.iter_mut().zip(&mut high).zip(behind).enumerate() {
+        for (_, inverter) in inverters.iter().enumerate().filter(|(at, _)| usable(*at)) {
+            *low -= capability(inverter, phase, false);
+            *high += capability(inverter, phase, true);
+        }
+        *low -= behind;
+        *high -= behind;
+    }
+    (low, high)
+}
+
+/// Keeps each phase inside its room. What one phase cannot do, the others do when only the total counts.
+#[must_use]
+pub fn within(mode: PhaseMode, phases: [Watts; 3], (low, high): ([Watts; 3], [Watts; 3])) -> [Watts; 3] {
+    let mut out = phases;
+    for ((part, low), high) in out.iter_mut().zip(low).zip(high) {
+        *part = (*part).min(high).max(low);
+    }
+    if mode == PhaseMode::Individual {
+        return out;
+    }
+    let mut missing = total(phases) - total(out);
+    for ((part, low), high) in out.iter_mut().zip(low).zip(high) {
+        let more = (*part + missing).min(high).max(low) - *part;
+        // A phase that is already beyond has no room for this direction.
+        if (more.0 > 0) == (missing.0 > 0) {
+            *part += more;
+            missing -= more;
+        }
+    }
+    out
+}
+
 /// Splits the power of each phase over the inverters that feed it, in proportion to what each can do.
 #[must_use]
 pub fn over_inverters(
@@ -178,6 +220,19 @@ mod tests {
     #[test]
     fn individual_phases_each_take_their_own() {
         check(PhaseMode::Individual, [100, -200, 150], -300, ALL, [200, -100, 250]);
+    }
+
+    #[test]
+    fn what_one_phase_cannot_do_the_others_do_and_only_when_the_total_counts() {
+        let room = (watts([-3_000, -2_000, 0]), watts([5_000, 2_000, 0]));
+        let check = |mode, phases, expected| {
+            assert_eq!(within(mode, watts(phases), room), watts(expected), "{phases:?}");
+        };
+        check(PhaseMode::Total, [500, 2_500, 0], [1_000, 2_000, 0]);
+        check(PhaseMode::Total, [-4_500, 0, 0], [-3_000, -1_500, 0]);
+        check(PhaseMode::Total, [5_500, 2_500, 0], [5_000, 2_000, 0]);
+        check(PhaseMode::Total, [100, 0, 0], [100, 0, 0]);
+        check(PhaseMode::Individual, [500, 2_500, 0], [500, 2_000, 0]);
     }
 
     proptest! {
