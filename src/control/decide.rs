@@ -98,7 +98,7 @@ pub fn decide(
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
     let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
-    let feeds = fed(wiring);
+    let feeds = fed(wiring, usable);
     let room = share::room(&wiring.inverters, share::scale([Watts::ZERO; 3], known.load_out, feeds), usable);
     let phases = share::scale(wish.phases, clamped, known.controlled);
     let phases = if known.split { share::within(policy.phases, phases, room) } else { phases };
@@ -125,7 +125,8 @@ pub fn decide(
     } else {
         (PhaseMode::Total, share::scale([Watts::ZERO; 3], share::total(shaped.phases), feeds))
     };
-    let inverters = share::over_inverters(share::within(mode, phases, room), &wiring.inverters, usable);
+    let phases = share::feasible(mode, phases, room, range, feeds);
+    let inverters = share::over_inverters(phases, &wiring.inverters, usable);
 
     // 5. Why.
     note(reasons, policy, memory, &known, &dynamics);
@@ -195,10 +196,10 @@ fn sense(
     let load_out = senses::power(image, &wiring.load_out)
         .filter(|power| now.since(power.asked_at) <= policy.trust.inverter.safe)
         .map_or(Watts::ZERO, |power| share::total(power.phases));
-    let mut controlled = fed(wiring);
+    let mut controlled = fed(wiring, |at| sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe));
     let split = sensed.grid.is_none_or(|grid| grid.split);
     if !split {
-        controlled = [!wiring.inverters.is_empty(), false, false];
+        controlled = [controlled.contains(&true), false, false];
     }
     let senses = &memory.senses;
     let meter_needed = policy.grid.connected && (wiring.grid.power.total.is_some() || has_phases(wiring));
@@ -223,10 +224,10 @@ fn sense(
     Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, split, starting }
 }
 
-/// The phases that have an inverter.
-fn fed(wiring: &Wiring) -> [bool; 3] {
+/// The phases that have an inverter which answers. What a silent one was to do, the others do.
+fn fed(wiring: &Wiring, usable: impl Fn(usize) -> bool) -> [bool; 3] {
     let mut fed = [false; 3];
-    for wired in &wiring.inverters {
+    for (_, wired) in wiring.inverters.iter().enumerate().filter(|(at, _)| usable(*at)) {
         for (phase, feeds) in fed.iter_mut().zip(wired.spec.phases) {
             *phase |= feeds;
         }
@@ -467,7 +468,9 @@ fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> W
             && let Some(soc) = known.soc
         {
             let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
-            let most = recharge_power(policy).map_or(ladder.low(), |pace| ladder.low().max(-pace));
+            // The pace is the battery's: what the inverters' output takes comes on top.
+            let paced = |pace: Watts| ladder.low().max(-pace - known.load_out);
+            let most = recharge_power(policy).map_or(ladder.low(), paced);
             return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
         }
         if policy.battery.keep_charged {
@@ -499,14 +502,16 @@ fn recharge_power(policy: &Policy) -> Option<Watts> {
 }
 
 fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
-    let by_guard = may_discharge(policy, memory, known);
+    let standard = policy.battery.guard == GuardKind::Standard;
     if !known.sensed.island {
-        return by_guard;
+        let lowest = policy.battery.absolute_floor;
+        let empty = known.soc.is_some_and(|soc| soc.value <= lowest && lowest > Soc::EMPTY);
+        return may_discharge(policy, memory, known) && !(standard && empty);
     }
     // Without grid the minimum SoC does not apply; the island reserve does, unless the charge is unknown:
     // then voltage and BMS are what is left to stop it.
     let reserve = policy.battery.island_reserve;
-    policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
+    !standard || known.soc.is_none_or(|soc| soc.value > reserve)
 }
 
 fn forced_charge(memory: &Memory, known: &Known) -> ForcedCharge {

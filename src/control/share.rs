@@ -156,6 +156,32 @@ pub fn within(mode: PhaseMode, phases: [Watts; 3], (low, high): ([Watts; 3], [Wa
     out
 }
 
+/// What may really be ordered: each phase inside its room, the total inside its range, and where only the total
+/// counts no phase against another.
+#[must_use]
+pub fn feasible(
+    mode: PhaseMode,
+    phases: [Watts; 3],
+    room: ([Watts; 3], [Watts; 3]),
+    (low, high): (Watts, Watts),
+    controlled: [bool; 3],
+) -> [Watts; 3] {
+    let straight = if mode == PhaseMode::Total { one_way(phases) } else { phases };
+    let inside = within(mode, straight, room);
+    let allowed = total(inside).min(high).max(low);
+    if allowed == total(inside) {
+        return inside;
+    }
+    within(mode, scale(inside, allowed, controlled), room)
+}
+
+/// The same total without phases that work against it.
+fn one_way(phases: [Watts; 3]) -> [Watts; 3] {
+    let whole = total(phases);
+    let kept = phases.map(|part| if (part.0 > 0) == (whole.0 > 0) { part } else { Watts::ZERO });
+    scale(kept, whole, [true; 3])
+}
+
 /// Splits the power of each phase over the inverters that feed it, in proportion to what each can do.
 #[must_use]
 pub fn over_inverters(
@@ -233,6 +259,22 @@ mod tests {
         check(PhaseMode::Total, [5_500, 2_500, 0], [5_000, 2_000, 0]);
         check(PhaseMode::Total, [100, 0, 0], [100, 0, 0]);
         check(PhaseMode::Individual, [500, 2_500, 0], [500, 2_000, 0]);
+    }
+
+    #[test]
+    fn a_phase_that_drops_out_does_not_push_the_total_out_of_its_range() {
+        let room = (watts([-3_000, 0, 0]), watts([5_000, 0, 0]));
+        let range = (Watts(0), Watts(5_000));
+        let lost = feasible(PhaseMode::Individual, watts([-68, 68, 0]), room, range, [true, false, false]);
+        assert_eq!(lost, watts([0, 0, 0]));
+    }
+
+    #[test]
+    fn between_two_orders_no_phase_works_against_the_total() {
+        let room = (watts([-3_000; 3]), watts([3_000; 3]));
+        let range = (Watts(-9_000), Watts(9_000));
+        let mixed = feasible(PhaseMode::Total, watts([-16, 24, -34]), room, range, ALL);
+        assert_eq!((mixed[1], total(mixed)), (Watts(0), Watts(-26)));
     }
 
     proptest! {
