@@ -76,7 +76,7 @@ fn log_to_stderr(default: &str) {
         .with_env_filter(filter)
         .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
-        .with_writer(std::io::stderr);
+        .with_writer(live::log_writer);
     // A second logger in the same process is no reason to stop.
     let _ = logger.try_init();
 }
