@@ -17,7 +17,7 @@ use super::decide::{Memory, decide};
 use super::genset::{Genset, GensetInputs, GensetState};
 use super::image::{Image, Slot};
 use super::ledger::{Ledger, Powers};
-use super::policy::{Control, Policy};
+use super::policy::{Control, GeneratorPolicy, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::Reason;
 use super::senses;
@@ -242,27 +242,30 @@ impl Site {
         self.command(now, outputs);
         self.state.last = Some(now);
         let next = if self.decision.moving { MOVING } else { self.config.policy.regulator.longest_cycle };
-        self.state.wake_at = now + next;
+        let generator = self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
+        self.state.wake_at = (now + next).min(generator);
     }
 
     fn step_generator(&mut self, now: Mono, outputs: &mut Outputs) {
-        let Some(policy) = &self.config.policy.generator else { return };
+        let Some(policy) = self.generator_policy() else { return };
         let inputs = self.generator_inputs();
-        let auto = self.state.auto.unwrap_or(policy.auto);
-        let adjusted;
-        let policy = if auto == policy.auto {
-            policy
-        } else {
-            adjusted = super::policy::GeneratorPolicy { auto, ..policy.clone() };
-            &adjusted
-        };
         let alarms = &mut self.state.alarms;
-        self.decision.generator = self.state.genset.step(policy, &inputs, now, &mut |event| {
+        self.decision.generator = self.state.genset.step(&policy, &inputs, now, &mut |event| {
             if let Event::Alarm(alarm, on) = event {
                 set_alarm(alarms, alarm, on);
             }
             let _full = outputs.events.try_push(event);
         });
+    }
+
+    /// The generator's policy as operators have it now. While observing no command reaches the engine, so its
+    /// feedback cannot confirm what would have been ordered: it is assumed.
+    fn generator_policy(&self) -> Option<GeneratorPolicy> {
+        let SiteConfig { policy, .. } = &self.config;
+        let mut generator = policy.generator.clone()?;
+        generator.auto = self.state.auto.unwrap_or(generator.auto);
+        generator.feedback &= policy.control == Control::On;
+        Some(generator)
     }
 
     fn generator_inputs(&self) -> GensetInputs {
