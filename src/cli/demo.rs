@@ -18,7 +18,7 @@ pub struct Args {
     #[command(flatten)]
     plant: PlantArgs,
     /// Serve page, metrics and API here; a free port is taken when it is in use
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437", value_parser = super::client::address)]
     listen: SocketAddr,
     /// End by itself after this many real seconds
     #[arg(long = "for", value_name = "SECONDS")]
