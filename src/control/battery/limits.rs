@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::policy::{BatteryPolicy, GuardKind};
 use crate::control::reading::{Reading, Stage};
-use crate::control::reason::Reason;
-use crate::control::units::{DeciCelsius, MilliAmps, MilliVolts, Mono, Watts};
+use crate::control::reason::{Reason, Source};
+use crate::control::units::{DeciCelsius, MilliAmps, MilliVolts, Mono, Span, Watts};
 
 /// A temperature that left its window must come back this far inside.
 const TEMPERATURE_BACK: DeciCelsius = DeciCelsius(20);
+/// A battery keeps its temperature this long: a word as old as this still says something about it.
+const TEMPERATURE_KEEPS: Span = Span::secs(300);
 
 /// What the limits look at.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,7 @@ pub struct Limits {
 pub struct LimitMemory {
     under_voltage: bool,
     out_of_window: bool,
+    temperature: Option<Reading<DeciCelsius>>,
     /// Share of the CCL that the voltage limit leaves, in thousandths.
     taper: i32,
     at: Mono,
@@ -52,7 +55,7 @@ pub struct LimitMemory {
 
 impl Default for LimitMemory {
     fn default() -> Self {
-        Self { under_voltage: false, out_of_window: false, taper: 1_000, at: Mono::ZERO }
+        Self { under_voltage: false, out_of_window: false, temperature: None, taper: 1_000, at: Mono::ZERO }
     }
 }
 
@@ -68,7 +71,7 @@ impl LimitMemory {
         let mut limits = Limits { charge: None, discharge: None };
         self.bms(policy, inputs, now, &mut limits);
         self.voltage_floor(policy, inputs, &mut limits);
-        self.temperature(policy, inputs, &mut limits);
+        self.temperature(policy, inputs, now, &mut limits);
         self.at = now;
         limits
     }
@@ -139,7 +142,14 @@ impl LimitMemory {
 
     fn voltage_floor(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, limits: &mut Limits) {
         let Some(floor) = policy.voltage_floor else { return };
-        let Some(voltage) = inputs.voltage.map(|reading| reading.value) else { return };
+        let Some(voltage) = inputs.voltage.map(|reading| reading.value) else {
+            // A floor that nobody can see may have been passed.
+            let unseen = Reason::Stale(Source::Battery, Stage::Safe);
+            if limits.discharge.is_none_or(|(most, _)| most > Watts::ZERO) {
+                limits.discharge = Some((Watts::ZERO, unseen));
+            }
+            return;
+        };
         if voltage <= floor {
             self.under_voltage = true;
         } else if voltage >= floor.scaled(102, 100) {
@@ -150,9 +160,16 @@ impl LimitMemory {
         }
     }
 
-    fn temperature(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, limits: &mut Limits) {
+    fn temperature(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, now: Mono, limits: &mut Limits) {
         let Some((coldest, hottest)) = policy.temperature else { return };
-        let Some(at) = inputs.temperature.map(|reading| reading.value) else { return };
+        self.temperature = inputs.temperature.or(self.temperature);
+        let known = self.temperature.filter(|reading| reading.age(now) <= TEMPERATURE_KEEPS);
+        let Some(at) = known.map(|reading| reading.value) else {
+            let off = (Watts::ZERO, Reason::Stale(Source::Battery, Stage::Safe));
+            limits.charge = Some(off);
+            limits.discharge = Some(off);
+            return;
+        };
         if at < coldest || at > hottest {
             self.out_of_window = true;
         } else if at >= coldest + TEMPERATURE_BACK && at <= hottest - TEMPERATURE_BACK {
