@@ -3,7 +3,7 @@
 use super::policy::{Control, InverterSpec, Policy};
 use super::signal::{Phase, Quantity, Signal, SignalId};
 use super::site::{Input, Site, SiteConfig};
-use super::units::{MilliVolts, Mono, Soc, Span, WattHours, Watts};
+use super::units::{DeciCelsius, MilliVolts, Mono, Span, WattHours, Watts};
 use super::wiring::{InverterWiring, PowerWiring, Wiring};
 
 const PHASES: [Phase; 3] = [Phase::L1, Phase::L2, Phase::L3];
@@ -165,7 +165,7 @@ fn a_battery_under_its_voltage_floor_is_not_discharged_when_the_voltage_falls_si
 #[test]
 fn a_cold_battery_is_not_charged_on_the_word_of_a_sensor_that_died_in_summer() {
     let mut house = single(|policy, _| {
-        policy.battery.temperature = Some((super::units::DeciCelsius(50), super::units::DeciCelsius(450)));
+        policy.battery.temperature = Some((DeciCelsius(50), DeciCelsius(450)));
     });
     let temperature = house.wiring().battery.temperature;
     house.grid([-1_000, 0, 0]);
@@ -182,10 +182,40 @@ fn a_cold_battery_is_not_charged_on_the_word_of_a_sensor_that_died_in_summer() {
 #[test]
 fn a_sensor_that_never_spoke_allows_nothing_inside_a_temperature_window() {
     let mut house = single(|policy, _| {
-        policy.battery.temperature = Some((super::units::DeciCelsius(50), super::units::DeciCelsius(450)));
+        policy.battery.temperature = Some((DeciCelsius(50), DeciCelsius(450)));
     });
     let temperature = house.wiring().battery.temperature;
     house.hush(temperature).grid([-1_000, 0, 0]);
     assert_eq!(house.order(10), 0, "{}", house.why());
-    let _floor = Soc::EMPTY;
+}
+
+#[test]
+fn what_hangs_on_the_output_counts_against_the_battery_after_it_fell_silent() {
+    let mut house = single(|policy, _| policy.battery.max_discharge = Some(Watts(2_000)));
+    let out = house.wiring().load_out.total;
+    house.tell(out, Some(1_500)).grid([5_000, 0, 0]);
+    assert_eq!(house.order(10), 500);
+    house.hush(out);
+    assert_eq!(house.order(30), 500, "the load is still there: {}", house.why());
+}
+
+#[test]
+fn a_silent_load_on_the_output_makes_no_room_for_charging() {
+    let mut house = single(|policy, _| policy.battery.max_charge = Some(Watts(1_000)));
+    let out = house.wiring().load_out.total;
+    house.tell(out, Some(500)).grid([-5_000, 0, 0]);
+    assert_eq!(house.order(10), -1_500, "what passes through does not charge");
+    house.hush(out);
+    assert_eq!(house.order(30), -1_000);
+}
+
+#[test]
+fn sunshine_on_the_battery_side_keeps_its_part_of_the_charge_limit_through_a_gap() {
+    let mut house = single(|_, _| {});
+    let wiring = house.wiring();
+    house.tell(wiring.battery.charge_limit, Some(50_000)).tell(wiring.pv_dc, Some(2_000));
+    house.grid([-5_000, 0, 0]);
+    assert_eq!(house.order(10), -560, "50 A x 51.2 V less 2 kW");
+    house.hush(wiring.pv_dc);
+    assert_eq!(house.order(60), -560, "{}", house.why());
 }

@@ -27,8 +27,10 @@ pub struct LimitInputs {
     pub charge_voltage: Option<MilliVolts>,
     /// How far the BMS may be trusted; `None` when none was ever heard and none is required.
     pub bms: Option<Stage>,
-    /// DC-coupled PV charging the battery, when it is known well.
+    /// DC-coupled PV charging the battery that discharging may count on.
     pub pv_dc: Watts,
+    /// The most there may be of it, which is charge already.
+    pub pv_dc_most: Watts,
     /// Whether the inverter alone carries the site.
     pub island: bool,
 }
@@ -109,7 +111,7 @@ impl LimitMemory {
             // Cautious on both sides: losses never push the battery beyond what its BMS allows.
             GuardKind::Standard => (voltage.times(tapered), voltage.times(dcl).scaled(90, 100)),
         };
-        limits.charge = Some(((charge - inputs.pv_dc).max(Watts::ZERO), reason));
+        limits.charge = Some(((charge - inputs.pv_dc_most).max(Watts::ZERO), reason));
         limits.discharge = Some((discharge + inputs.pv_dc.scaled(90, 100), Reason::BmsDcl(dcl)));
     }
 
@@ -197,6 +199,7 @@ mod tests {
             charge_voltage: None,
             bms: Some(Stage::Good),
             pv_dc: Watts::ZERO,
+            pv_dc_most: Watts::ZERO,
             island: false,
         }
     }
