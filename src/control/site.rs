@@ -242,7 +242,8 @@ impl Site {
         self.command(now, outputs);
         self.state.last = Some(now);
         let next = if self.decision.moving { MOVING } else { self.config.policy.regulator.longest_cycle };
-        let generator = self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
+        let generator =
+            self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
         self.state.wake_at = (now + next).min(generator);
     }
 

@@ -4,5 +4,6 @@
 mod bench_site;
 mod cost;
 mod loops;
+mod rig;
 mod scenarios;
 mod tidy;
