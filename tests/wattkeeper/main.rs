@@ -6,5 +6,6 @@ mod cost;
 mod days;
 mod loops;
 mod readme;
+mod rig;
 mod scenarios;
 mod tidy;
