@@ -16,9 +16,10 @@ use super::policy::{GuardKind, Pace, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
+use super::schedule::{Act, Claim, Timed, TimedInputs};
 use super::senses::{self, Sensed, Senses};
 use super::share;
-use super::units::{Mono, Soc, Span, Watts};
+use super::units::{Mono, Soc, Span, Wall, Watts};
 use super::wiring::Wiring;
 
 /// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
@@ -35,6 +36,8 @@ pub struct Memory {
     pub limits: LimitMemory,
     /// The regulator.
     pub regulator: Regulator,
+    /// Schedule, plan and outages.
+    pub timed: Timed,
     last: Option<Mono>,
     last_meter: Mono,
     /// The last order was not what the regulator wanted: its trim must not wind up.
@@ -47,7 +50,12 @@ struct Known {
     soc: Option<Reading<Soc>>,
     /// Load behind the inverters' output: the battery feeds it beside what is ordered.
     load_out: Watts,
+    /// As much of it as is sure to be there, so that charging may count on it.
+    load_out_sure: Watts,
+    /// DC-coupled PV that discharging may count on.
     pv_dc: Watts,
+    /// The most there may be of it, which charging must leave room for.
+    pv_dc_most: Watts,
     pv_ac: Watts,
     generator_active: bool,
     controlled: [bool; 3],
@@ -63,13 +71,15 @@ struct Wish {
 }
 
 /// Decides, into `decision`, whose generator is left as it is. `generator_active` says that the generator carries
-/// the site now.
+/// the site now, `wall` is the time of day as last heard.
+#[expect(clippy::too_many_arguments, reason = "each is one fact of the decision at hand")]
 pub fn decide(
     policy: &Policy,
     wiring: &Wiring,
     memory: &mut Memory,
     image: &Image,
     generator_active: bool,
+    wall: Option<Wall>,
     now: Mono,
     decision: &mut Decision,
 ) {
@@ -90,7 +100,13 @@ pub fn decide(
     floor_rung(&mut ladder, policy, memory, &known);
 
     // 3. What is wanted.
-    let wish = wanted(policy, memory, &known, &ladder);
+    let inputs = timed_inputs(policy, &known, wall);
+    let claim = memory.timed.step(policy, inputs, now, &mut decision.timed);
+    if let Some(Claim { tier, reason, act: Act::Hold(share) }) = claim {
+        ladder.at_most(tier, known.pv_dc.scaled(share, 10_000) - known.load_out, reason);
+        ladder.rung(tier);
+    }
+    let wish = wanted(policy, memory, &known, &ladder, claim);
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
@@ -147,9 +163,10 @@ pub fn decide(
     decision.max_charge = (-battery.0).max(Watts::ZERO);
     decision.max_discharge = battery.1.max(Watts::ZERO);
     decision.discharge_allowed = discharge_allowed(policy, memory, &known);
-    decision.forced_charge = forced_charge(memory, &known);
+    decision.forced_charge = forced_charge(memory, &known, claim);
     decision.inverters = inverters;
-    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, cut, order);
+    let bound = cut.is_some() || wish.tier < Tier::Default;
+    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, bound, order);
     decision.pv_limit = None;
     decision.guard = memory.guard.state();
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
@@ -181,9 +198,12 @@ fn sense(
     let recent = |reading: Option<Reading<Watts>>| {
         reading.filter(|reading| reading.age(now) <= policy.trust.pv.held).map_or(Watts::ZERO, |r| r.value)
     };
-    let load_out = senses::power(image, &wiring.load_out)
-        .filter(|power| now.since(power.asked_at) <= policy.trust.inverter.safe)
-        .map_or(Watts::ZERO, |power| share::total(power.phases));
+    let behind = senses::power(image, &wiring.load_out);
+    let heard = behind.map_or(Watts::ZERO, |power| share::total(power.phases));
+    let fresh = behind.is_some_and(|power| now.since(power.asked_at) <= policy.trust.inverter.safe);
+    // Once it is silent its last word still takes from what may be discharged, and gives nothing any more.
+    let load_out = if fresh { heard } else { heard.max(Watts::ZERO) };
+    let load_out_sure = if fresh { heard } else { heard.min(Watts::ZERO) };
     let mut controlled = [false; 3];
     for wired in &wiring.inverters {
         for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
@@ -206,6 +226,10 @@ fn sense(
         None
     };
     let pv_dc = recent(image.watts(wiring.pv_dc)).max(Watts::ZERO);
+    let pv_dc_most = image
+        .watts(wiring.pv_dc)
+        .filter(|reading| reading.age(now) <= policy.trust.pv.safe)
+        .map_or(Watts::ZERO, |reading| reading.value.max(Watts::ZERO));
     let pv_ac = wiring
         .pv
         .iter()
@@ -214,7 +238,18 @@ fn sense(
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
-    Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, starting }
+    Known {
+        sensed,
+        soc,
+        load_out,
+        load_out_sure,
+        pv_dc,
+        pv_dc_most,
+        pv_ac,
+        generator_active,
+        controlled,
+        starting,
+    }
 }
 
 fn has_phases(wiring: &Wiring) -> bool {
@@ -300,6 +335,7 @@ fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known, now: Mono) -> Lim
         charge_voltage: image.volts(battery.charge_voltage).map(|reading| reading.value),
         bms: known.sensed.bms,
         pv_dc: known.pv_dc,
+        pv_dc_most: known.pv_dc_most,
         island: known.sensed.island,
     }
 }
@@ -324,7 +360,7 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
         ladder.rung(Tier::Device);
         return ladder;
     }
-    let (low, high) = (-charge - known.load_out, discharge - known.load_out);
+    let (low, high) = (-charge - known.load_out_sure, discharge - known.load_out);
     ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
     ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
     ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
@@ -345,16 +381,16 @@ fn best_inverter(known: &Known) -> Stage {
 
 /// Tier 1: what the battery can stand. Returns the range of battery power it leaves, discharge positive.
 fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &Known) -> (Watts, Watts) {
-    let out = known.load_out;
+    let (out, sure) = (known.load_out, known.load_out_sure);
     let own = &policy.battery;
     if let Some((charge, reason)) = limits.charge {
-        ladder.at_least(Tier::Battery, -charge - out, reason);
+        ladder.at_least(Tier::Battery, -charge - sure, reason);
     }
     if let Some((discharge, reason)) = limits.discharge {
         ladder.at_most(Tier::Battery, discharge - out, reason);
     }
     if let Some(charge) = own.max_charge {
-        ladder.at_least(Tier::Battery, -charge - out, Reason::Saturated(End::Low, -charge));
+        ladder.at_least(Tier::Battery, -charge - sure, Reason::Saturated(End::Low, -charge));
     }
     if let Some(discharge) = own.max_discharge {
         ladder.at_most(Tier::Battery, discharge - out, Reason::Saturated(End::High, discharge));
@@ -367,7 +403,7 @@ fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &K
         }
     }
     ladder.rung(Tier::Battery);
-    (ladder.low() + out, ladder.high() + out)
+    (ladder.low() + sure, ladder.high() + out)
 }
 
 /// Most that may be ordered while the battery itself may not be discharged.
@@ -423,7 +459,7 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
             let surplus =
                 memory.regulator.load().map_or(Watts::ZERO, |load| share::total(load).min(Watts::ZERO));
             ladder.at_most(tier, pv_only(known), reason);
-            ladder.at_least(tier, surplus - known.load_out, reason);
+            ladder.at_least(tier, surplus - known.load_out_sure, reason);
         }
         Some(soc) => {
             let held = match memory.guard.state() {
@@ -445,7 +481,7 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
 }
 
 /// The wish of the highest rung that has one.
-fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> Wish {
+fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder, claim: Option<Claim>) -> Wish {
     let regulator = &memory.regulator;
     let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
     if !known.sensed.island {
@@ -458,6 +494,16 @@ fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> W
         }
         if policy.battery.keep_charged {
             return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
+        }
+    }
+    if let Some(Claim { tier, reason, act }) = claim {
+        match act {
+            Act::Charge => return Wish { tier, reason, phases: all(ladder.low()) },
+            // What the battery is to do, and what the inverter must do beside it.
+            Act::Power(power) => {
+                return Wish { tier, reason, phases: all(power + known.pv_dc - known.load_out) };
+            }
+            Act::Hold(_) | Act::Free => {}
         }
     }
     let setpoint = policy.grid.setpoint;
@@ -495,24 +541,26 @@ fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
 }
 
-fn forced_charge(memory: &Memory, known: &Known) -> ForcedCharge {
+fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
     let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
-    if recharging && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
+    let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
+    if (recharging || claimed) && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
 }
 
-/// What a device that keeps the fast loop itself is told. Without grid, or while the generator feeds the site, the
-/// inverter's power is not the grid's counterpart: what it charges from the engine would read as a wish to export.
-fn supervised_setpoint(
-    policy: &Policy,
-    memory: &Memory,
-    known: &Known,
-    cut: Option<Cause>,
-    order: Watts,
-) -> Watts {
+/// Schedule, plan and outages go on nothing but a good charge.
+fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -> TimedInputs {
+    let soc = known.soc.filter(|_| known.sensed.soc == Stage::Good).map(|soc| soc.value);
+    TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged }
+}
+
+/// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
+/// something else binds or wishes. Without grid, or while the generator feeds the site, the inverter's power is not
+/// the grid's counterpart: what it charges from the engine would read as a wish to export.
+fn supervised_setpoint(policy: &Policy, memory: &Memory, known: &Known, bound: bool, order: Watts) -> Watts {
     let steered = !known.sensed.island && !known.generator_active;
     let forced = memory.guard.state() != GuardState::Ok;
     match memory.regulator.load().map(share::total) {
-        Some(load) if steered && (cut.is_some() || forced) => load - order,
+        Some(load) if steered && (bound || forced) => load - order,
         Some(_) | None => policy.grid.setpoint,
     }
 }
