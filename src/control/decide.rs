@@ -50,7 +50,12 @@ struct Known {
     soc: Option<Reading<Soc>>,
     /// Load behind the inverters' output: the battery feeds it beside what is ordered.
     load_out: Watts,
+    /// As much of it as is sure to be there, so that charging may count on it.
+    load_out_sure: Watts,
+    /// DC-coupled PV that discharging may count on.
     pv_dc: Watts,
+    /// The most there may be of it, which charging must leave room for.
+    pv_dc_most: Watts,
     pv_ac: Watts,
     generator_active: bool,
     controlled: [bool; 3],
@@ -160,8 +165,8 @@ pub fn decide(
     decision.discharge_allowed = discharge_allowed(policy, memory, &known);
     decision.forced_charge = forced_charge(memory, &known, claim);
     decision.inverters = inverters;
-    decision.grid_setpoint =
-        supervised_setpoint(policy, memory, cut.is_some() || wish.tier < Tier::Default, order);
+    let bound = cut.is_some() || wish.tier < Tier::Default;
+    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, bound, order);
     decision.pv_limit = None;
     decision.guard = memory.guard.state();
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
@@ -193,9 +198,12 @@ fn sense(
     let recent = |reading: Option<Reading<Watts>>| {
         reading.filter(|reading| reading.age(now) <= policy.trust.pv.held).map_or(Watts::ZERO, |r| r.value)
     };
-    let load_out = senses::power(image, &wiring.load_out)
-        .filter(|power| now.since(power.asked_at) <= policy.trust.inverter.safe)
-        .map_or(Watts::ZERO, |power| share::total(power.phases));
+    let behind = senses::power(image, &wiring.load_out);
+    let heard = behind.map_or(Watts::ZERO, |power| share::total(power.phases));
+    let fresh = behind.is_some_and(|power| now.since(power.asked_at) <= policy.trust.inverter.safe);
+    // Once it is silent its last word still takes from what may be discharged, and gives nothing any more.
+    let load_out = if fresh { heard } else { heard.max(Watts::ZERO) };
+    let load_out_sure = if fresh { heard } else { heard.min(Watts::ZERO) };
     let mut controlled = [false; 3];
     for wired in &wiring.inverters {
         for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
@@ -218,6 +226,10 @@ fn sense(
         None
     };
     let pv_dc = recent(image.watts(wiring.pv_dc)).max(Watts::ZERO);
+    let pv_dc_most = image
+        .watts(wiring.pv_dc)
+        .filter(|reading| reading.age(now) <= policy.trust.pv.safe)
+        .map_or(Watts::ZERO, |reading| reading.value.max(Watts::ZERO));
     let pv_ac = wiring
         .pv
         .iter()
@@ -226,7 +238,18 @@ fn sense(
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
-    Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, starting }
+    Known {
+        sensed,
+        soc,
+        load_out,
+        load_out_sure,
+        pv_dc,
+        pv_dc_most,
+        pv_ac,
+        generator_active,
+        controlled,
+        starting,
+    }
 }
 
 fn has_phases(wiring: &Wiring) -> bool {
@@ -312,6 +335,7 @@ fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known, now: Mono) -> Lim
         charge_voltage: image.volts(battery.charge_voltage).map(|reading| reading.value),
         bms: known.sensed.bms,
         pv_dc: known.pv_dc,
+        pv_dc_most: known.pv_dc_most,
         island: known.sensed.island,
     }
 }
@@ -328,16 +352,19 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
         }
     }
     let mut ladder = Ladder::open(Watts::MIN, Watts::MAX, Reason::Saturated(End::High, Watts::MAX));
-    let (low, high) = (-charge - known.load_out, discharge - known.load_out);
+    // What is not known comes first: it is the reason, and the ratings of what is silent are only its consequence.
+    let silent = !wiring.inverters.is_empty() && best_inverter(known) == Stage::Safe;
+    let closed = known.starting.map(Reason::Starting);
+    if let Some(reason) = closed.or(silent.then_some(Reason::Stale(Source::Inverter, Stage::Safe))) {
+        nothing(&mut ladder, Tier::Device, reason);
+        ladder.rung(Tier::Device);
+        return ladder;
+    }
+    let (low, high) = (-charge - known.load_out_sure, discharge - known.load_out);
     ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
     ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
     ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
     ladder.at_least(Tier::Device, -policy.authority, Reason::Authority(policy.authority));
-    if let Some(source) = known.starting {
-        nothing(&mut ladder, Tier::Device, Reason::Starting(source));
-    } else if best_inverter(known) == Stage::Safe && charge + discharge == Watts::ZERO {
-        nothing(&mut ladder, Tier::Device, Reason::Stale(Source::Inverter, Stage::Safe));
-    }
     ladder.rung(Tier::Device);
     ladder
 }
@@ -354,16 +381,16 @@ fn best_inverter(known: &Known) -> Stage {
 
 /// Tier 1: what the battery can stand. Returns the range of battery power it leaves, discharge positive.
 fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &Known) -> (Watts, Watts) {
-    let out = known.load_out;
+    let (out, sure) = (known.load_out, known.load_out_sure);
     let own = &policy.battery;
     if let Some((charge, reason)) = limits.charge {
-        ladder.at_least(Tier::Battery, -charge - out, reason);
+        ladder.at_least(Tier::Battery, -charge - sure, reason);
     }
     if let Some((discharge, reason)) = limits.discharge {
         ladder.at_most(Tier::Battery, discharge - out, reason);
     }
     if let Some(charge) = own.max_charge {
-        ladder.at_least(Tier::Battery, -charge - out, Reason::Saturated(End::Low, -charge));
+        ladder.at_least(Tier::Battery, -charge - sure, Reason::Saturated(End::Low, -charge));
     }
     if let Some(discharge) = own.max_discharge {
         ladder.at_most(Tier::Battery, discharge - out, Reason::Saturated(End::High, discharge));
@@ -376,7 +403,7 @@ fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &K
         }
     }
     ladder.rung(Tier::Battery);
-    (ladder.low() + out, ladder.high() + out)
+    (ladder.low() + sure, ladder.high() + out)
 }
 
 /// Most that may be ordered while the battery itself may not be discharged.
@@ -432,7 +459,7 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
             let surplus =
                 memory.regulator.load().map_or(Watts::ZERO, |load| share::total(load).min(Watts::ZERO));
             ladder.at_most(tier, pv_only(known), reason);
-            ladder.at_least(tier, surplus - known.load_out, reason);
+            ladder.at_least(tier, surplus - known.load_out_sure, reason);
         }
         Some(soc) => {
             let held = match memory.guard.state() {
@@ -526,12 +553,14 @@ fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -> TimedInpu
     TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged }
 }
 
-/// The grid power to ask of a device that keeps the fast loop itself: the operator's setpoint, or what the grid
-/// must carry when something else binds or wishes.
-fn supervised_setpoint(policy: &Policy, memory: &Memory, bound: bool, order: Watts) -> Watts {
+/// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
+/// something else binds or wishes. Without grid, or while the generator feeds the site, the inverter's power is not
+/// the grid's counterpart: what it charges from the engine would read as a wish to export.
+fn supervised_setpoint(policy: &Policy, memory: &Memory, known: &Known, bound: bool, order: Watts) -> Watts {
+    let steered = !known.sensed.island && !known.generator_active;
     let forced = memory.guard.state() != GuardState::Ok;
     match memory.regulator.load().map(share::total) {
-        Some(load) if bound || forced => load - order,
+        Some(load) if steered && (bound || forced) => load - order,
         Some(_) | None => policy.grid.setpoint,
     }
 }

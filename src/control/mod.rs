@@ -29,5 +29,7 @@ pub mod senses;
 pub mod share;
 pub mod signal;
 pub mod site;
+#[cfg(test)]
+mod tests;
 pub mod units;
 pub mod wiring;

@@ -80,6 +80,8 @@ pub enum Source {
     Soc,
     /// The BMS's limits.
     Bms,
+    /// The battery's voltage or temperature, where a limit needs it.
+    Battery,
     /// A PV meter.
     Pv,
     /// Generator feedback.
@@ -95,6 +97,7 @@ impl Source {
             Self::Inverter => "inverter",
             Self::Soc => "soc",
             Self::Bms => "bms",
+            Self::Battery => "battery",
             Self::Pv => "pv",
             Self::Generator => "generator",
         }
