@@ -149,7 +149,7 @@ pub fn decide(
     decision.discharge_allowed = discharge_allowed(policy, memory, &known);
     decision.forced_charge = forced_charge(memory, &known);
     decision.inverters = inverters;
-    decision.grid_setpoint = supervised_setpoint(policy, memory, cut, order);
+    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, cut, order);
     decision.pv_limit = None;
     decision.guard = memory.guard.state();
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
@@ -316,16 +316,19 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
         }
     }
     let mut ladder = Ladder::open(Watts::MIN, Watts::MAX, Reason::Saturated(End::High, Watts::MAX));
+    // What is not known comes first: it is the reason, and the ratings of what is silent are only its consequence.
+    let silent = !wiring.inverters.is_empty() && best_inverter(known) == Stage::Safe;
+    let closed = known.starting.map(Reason::Starting);
+    if let Some(reason) = closed.or(silent.then_some(Reason::Stale(Source::Inverter, Stage::Safe))) {
+        nothing(&mut ladder, Tier::Device, reason);
+        ladder.rung(Tier::Device);
+        return ladder;
+    }
     let (low, high) = (-charge - known.load_out, discharge - known.load_out);
     ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
     ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
     ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
     ladder.at_least(Tier::Device, -policy.authority, Reason::Authority(policy.authority));
-    if let Some(source) = known.starting {
-        nothing(&mut ladder, Tier::Device, Reason::Starting(source));
-    } else if best_inverter(known) == Stage::Safe && charge + discharge == Watts::ZERO {
-        nothing(&mut ladder, Tier::Device, Reason::Stale(Source::Inverter, Stage::Safe));
-    }
     ladder.rung(Tier::Device);
     ladder
 }
@@ -497,12 +500,19 @@ fn forced_charge(memory: &Memory, known: &Known) -> ForcedCharge {
     if recharging && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
 }
 
-/// The grid power to ask of a device that keeps the fast loop itself: the operator's setpoint, or what the grid
-/// must carry when something else binds.
-fn supervised_setpoint(policy: &Policy, memory: &Memory, cut: Option<Cause>, order: Watts) -> Watts {
+/// What a device that keeps the fast loop itself is told. Without grid, or while the generator feeds the site, the
+/// inverter's power is not the grid's counterpart: what it charges from the engine would read as a wish to export.
+fn supervised_setpoint(
+    policy: &Policy,
+    memory: &Memory,
+    known: &Known,
+    cut: Option<Cause>,
+    order: Watts,
+) -> Watts {
+    let steered = !known.sensed.island && !known.generator_active;
     let forced = memory.guard.state() != GuardState::Ok;
     match memory.regulator.load().map(share::total) {
-        Some(load) if cut.is_some() || forced => load - order,
+        Some(load) if steered && (cut.is_some() || forced) => load - order,
         Some(_) | None => policy.grid.setpoint,
     }
 }

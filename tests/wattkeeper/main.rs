@@ -4,6 +4,7 @@
 mod bench_site;
 mod cost;
 mod loops;
+mod readme;
 mod rig;
 mod scenarios;
 mod tidy;
