@@ -117,7 +117,7 @@ impl House {
     /// What the inverters are told after so many seconds.
     fn after(&mut self, seconds: i64) -> Vec<[i32; 3]> {
         for _ in 0..seconds {
-            self.second += 1;
+            self.second = self.second.saturating_add(1);
             let now = Mono::ZERO + Span::secs(self.second);
             for (signal, value) in self.told.clone() {
                 self.site.handle(now, &Input::Heard { signal, value, asked_at: now });
