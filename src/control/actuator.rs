@@ -206,14 +206,14 @@ mod tests {
         assert!(!actuator.given_up());
     }
 
-    /// Seconds of the tries out of so many quarter seconds; each is refused.
-    fn refused(orders: impl Fn(i64) -> Order, quarters: i64) -> Vec<f64> {
+    /// When it is tried within so many quarter seconds, each try in vain; in quarter seconds.
+    fn tries(orders: impl Fn(i64) -> Order, quarters: i64) -> Vec<i64> {
         let mut actuator = Actuator::default();
         let mut tries = Vec::new();
         for quarter in 0..quarters {
             let now = Mono::ZERO + Span::millis(quarter.saturating_mul(250));
             if let Some(command) = actuator.step(0, &spec(), orders(quarter), true, now) {
-                tries.push(f64::from(i32::try_from(quarter).unwrap()) / 4.0);
+                tries.push(quarter);
                 actuator.answered(command.seq, Outcome::Failed);
             }
         }
@@ -223,17 +223,17 @@ mod tests {
     #[test]
     fn a_hiccup_of_a_second_does_not_use_up_the_attempts_while_a_ramp_decides_four_times_a_second() {
         let ramp = |quarter: i64| Order::Power([Watts::saturated(quarter), Watts::ZERO, Watts::ZERO]);
-        assert_eq!(refused(ramp, 24), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(tries(ramp, 24), [0, 4, 8, 12, 16]);
     }
 
     #[test]
     fn a_stop_is_tried_at_once_although_the_order_before_it_was_given_up() {
         let stop = |quarter: i64| Order::Run(quarter < 40);
-        assert_eq!(refused(stop, 60), [0.0, 1.0, 2.0, 3.0, 4.0, 10.0]);
+        assert_eq!(tries(stop, 60), [0, 4, 8, 12, 16, 40]);
         let off = |quarter: i64| {
             Order::Power([Watts(if quarter < 40 { 1_000 } else { 0 }), Watts::ZERO, Watts::ZERO])
         };
-        assert_eq!(refused(off, 60), [0.0, 1.0, 2.0, 3.0, 4.0, 10.0]);
+        assert_eq!(tries(off, 60), [0, 4, 8, 12, 16, 40]);
     }
 
     #[test]

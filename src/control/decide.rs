@@ -16,9 +16,10 @@ use super::policy::{GuardKind, Pace, PhaseMode, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
+use super::schedule::{Act, Claim, Timed, TimedInputs};
 use super::senses::{self, Sensed, Senses};
 use super::share::{self, Able};
-use super::units::{Mono, Soc, Span, Watts};
+use super::units::{Mono, Soc, Span, Wall, Watts};
 use super::wiring::Wiring;
 
 /// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
@@ -35,6 +36,8 @@ pub struct Memory {
     pub limits: LimitMemory,
     /// The regulator.
     pub regulator: Regulator,
+    /// Schedule, plan and outages.
+    pub timed: Timed,
     last: Option<Mono>,
     last_meter: Mono,
     /// The last order was not what the regulator wanted: its trim must not wind up.
@@ -71,13 +74,15 @@ struct Wish {
 }
 
 /// Decides, into `decision`, whose generator is left as it is. `generator_active` says that the generator carries
-/// the site now.
+/// the site now, `wall` is the time of day as last heard.
+#[expect(clippy::too_many_arguments, reason = "each is one fact of the decision at hand")]
 pub fn decide(
     policy: &Policy,
     wiring: &Wiring,
     memory: &mut Memory,
     image: &Image,
     generator_active: bool,
+    wall: Option<Wall>,
     now: Mono,
     decision: &mut Decision,
 ) {
@@ -98,7 +103,13 @@ pub fn decide(
     floor_rung(&mut ladder, policy, memory, &known);
 
     // 3. What is wanted.
-    let wish = wanted(policy, memory, &known, &ladder);
+    let inputs = timed_inputs(policy, &known, wall);
+    let claim = memory.timed.step(policy, inputs, now, &mut decision.timed);
+    if let Some(Claim { tier, reason, act: Act::Hold(share) }) = claim {
+        ladder.at_most(tier, known.pv_dc.scaled(share, 10_000) - known.load_out, reason);
+        ladder.rung(tier);
+    }
+    let wish = wanted(policy, memory, &known, &ladder, claim);
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
@@ -162,9 +173,10 @@ pub fn decide(
     decision.max_charge = (-battery.0).max(Watts::ZERO);
     decision.max_discharge = battery.1.max(Watts::ZERO);
     decision.discharge_allowed = discharge_allowed(policy, memory, &known);
-    decision.forced_charge = forced_charge(memory, &known);
+    decision.forced_charge = forced_charge(memory, &known, claim);
     decision.inverters = inverters;
-    decision.grid_setpoint = supervised_setpoint(policy, memory, cut, order);
+    let bound = cut.is_some() || wish.tier < Tier::Default;
+    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, bound, order);
     decision.pv_limit = None;
     decision.guard = memory.guard.state();
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
@@ -357,16 +369,19 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
         }
     }
     let mut ladder = Ladder::open(Watts::MIN, Watts::MAX, Reason::Saturated(End::High, Watts::MAX));
+    // What is not known comes first: it is the reason, and the ratings of what is silent are only its consequence.
+    let silent = !wiring.inverters.is_empty() && best_inverter(known) == Stage::Safe;
+    let closed = known.starting.map(Reason::Starting);
+    if let Some(reason) = closed.or(silent.then_some(Reason::Stale(Source::Inverter, Stage::Safe))) {
+        nothing(&mut ladder, Tier::Device, reason);
+        ladder.rung(Tier::Device);
+        return ladder;
+    }
     let (low, high) = (-charge - known.load_out_sure, discharge - known.load_out);
     ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
     ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
     ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
     ladder.at_least(Tier::Device, -policy.authority, Reason::Authority(policy.authority));
-    if let Some(source) = known.starting {
-        nothing(&mut ladder, Tier::Device, Reason::Starting(source));
-    } else if best_inverter(known) == Stage::Safe && charge + discharge == Watts::ZERO {
-        nothing(&mut ladder, Tier::Device, Reason::Stale(Source::Inverter, Stage::Safe));
-    }
     ladder.rung(Tier::Device);
     ladder
 }
@@ -483,7 +498,7 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
 }
 
 /// The wish of the highest rung that has one.
-fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> Wish {
+fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder, claim: Option<Claim>) -> Wish {
     let regulator = &memory.regulator;
     let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
     if !known.sensed.island {
@@ -496,6 +511,16 @@ fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> W
         }
         if policy.battery.keep_charged {
             return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
+        }
+    }
+    if let Some(Claim { tier, reason, act }) = claim {
+        match act {
+            Act::Charge => return Wish { tier, reason, phases: all(ladder.low()) },
+            // What the battery is to do, and what the inverter must do beside it.
+            Act::Power(power) => {
+                return Wish { tier, reason, phases: all(power + known.pv_dc - known.load_out) };
+            }
+            Act::Hold(_) | Act::Free => {}
         }
     }
     let setpoint = policy.grid.setpoint;
@@ -533,17 +558,26 @@ fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
 }
 
-fn forced_charge(memory: &Memory, known: &Known) -> ForcedCharge {
+fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
     let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
-    if recharging && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
+    let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
+    if (recharging || claimed) && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
 }
 
-/// The grid power to ask of a device that keeps the fast loop itself: the operator's setpoint, or what the grid
-/// must carry when something else binds.
-fn supervised_setpoint(policy: &Policy, memory: &Memory, cut: Option<Cause>, order: Watts) -> Watts {
+/// Schedule, plan and outages go on nothing but a good charge.
+fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -> TimedInputs {
+    let soc = known.soc.filter(|_| known.sensed.soc == Stage::Good).map(|soc| soc.value);
+    TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged }
+}
+
+/// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
+/// something else binds or wishes. Without grid, or while the generator feeds the site, the inverter's power is not
+/// the grid's counterpart: what it charges from the engine would read as a wish to export.
+fn supervised_setpoint(policy: &Policy, memory: &Memory, known: &Known, bound: bool, order: Watts) -> Watts {
+    let steered = !known.sensed.island && !known.generator_active;
     let forced = memory.guard.state() != GuardState::Ok;
     match memory.regulator.load().map(share::total) {
-        Some(load) if cut.is_some() || forced => load - order,
+        Some(load) if steered && (bound || forced) => load - order,
         Some(_) | None => policy.grid.setpoint,
     }
 }

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod reading;
 pub mod reason;
 pub mod regulator;
+pub mod schedule;
 pub mod senses;
 pub mod share;
 pub mod signal;

@@ -292,9 +292,13 @@ impl Reason {
             }
             Self::FloorEase(limit) => format!("just above the floor: discharge at most {limit}"),
             Self::KeepCharged => "the battery is kept charged".to_owned(),
-            Self::Sched { window, target } => format!("schedule window {window} charges to {target}"),
+            Self::Sched { window, target } => {
+                format!("schedule window {window} charges to {target} and holds it")
+            }
             Self::Plan { slot, target } => format!("plan slot {slot} steers to {target}"),
-            Self::OutagePrepare(target) => format!("preparing for a planned outage: charging to {target}"),
+            Self::OutagePrepare(target) => {
+                format!("preparing for a planned outage: charging to {target} and holding it")
+            }
             Self::SelfConsumption(setpoint) => format!("self-consumption: the grid is steered to {setpoint}"),
             Self::Stale(source, stage) => format!("{} is silent ({})", source.name(), stage.name()),
             Self::Starting(source) => format!("waiting for the first three samples of the {}", source.name()),

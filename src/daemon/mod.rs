@@ -95,10 +95,11 @@ impl Daemon {
         let (address, services) = services::start(listen, watched)?;
         let (fleet, reports) = Fleet::start(&checked, &clock.pacer());
         let control = checked.site.policy.control;
-        info!(site = checked.name, %address, devices = checked.devices.len(), ?control, "started");
-        if control == Control::Observe {
-            info!("observing: orders are decided and shown, nothing is written to any device");
-        }
+        let word = match control {
+            Control::Observe => "observe",
+            Control::On => "on",
+        };
+        info!(site = checked.name, %address, devices = checked.devices.len(), control = word, "started");
         Ok(Self {
             checked,
             site,
@@ -215,7 +216,10 @@ impl Daemon {
 
     /// Releases setpoints by their recipes within a deadline; the generator's contact is held.
     async fn leave(mut self) {
-        info!("stopping: releasing setpoints, holding the generator's contact");
+        match self.checked.site.policy.control {
+            Control::On => info!("stopping: releasing setpoints, holding the generator's contact"),
+            Control::Observe => info!("stopping: nothing was written, so nothing is released"),
+        }
         let outputs = self.site.handle(self.clock.now(), &Input::Leaving);
         self.fleet.stop(&outputs.commands, &mut self.reports, RELEASE_WITHIN).await;
         self.publish_now();

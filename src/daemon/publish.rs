@@ -9,7 +9,8 @@ use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
 use crate::control::signal::{Phase, Quantity, Signal};
 use crate::control::site::{Alarm, Event, ForcedCharge, Site};
-use crate::control::units::{MilliJoules, Mono, Span};
+use crate::control::units::{MilliJoules, Mono, Span, Watts};
+use crate::control::wiring::ActuatorKind;
 use crate::daemon::clock::Clock;
 use crate::daemon::fleet::{Fleet, Member};
 use crate::device::definition::Definition;
@@ -340,7 +341,7 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
                 l3: l3.0,
             })
             .collect(),
-        grid_setpoint: decided.grid_setpoint.0,
+        grid_setpoint: grid_setpoint(site).0,
         pv_limit: decided.pv_limit.map(|limit| limit.0),
         guard: Cow::Borrowed(decided.guard.name()),
         floor: decided.floor.map(|floor| f64::from(floor.centi()) / 100.0),
@@ -369,6 +370,16 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
                 stage: Cow::Borrowed(stage),
             })
             .collect(),
+    }
+}
+
+/// What is sent where a device keeps the fast loop itself; elsewhere nothing is, and the operator's wish is shown.
+fn grid_setpoint(site: &Site) -> Watts {
+    let config = site.config();
+    if config.wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::GridSetpoint) {
+        site.decision().grid_setpoint
+    } else {
+        config.policy.grid.setpoint
     }
 }
 
@@ -485,7 +496,7 @@ fn energy(site: &Site) -> out::Energy {
         charge: when(battery, ledger.battery_charge),
         discharge: when(battery, ledger.battery_discharge),
         pv,
-        load: when(wiring.load.total.is_some() || grid, ledger.load),
+        load: when(wiring.load.total.is_some() || wiring.load.phase.iter().any(Option::is_some), ledger.load),
         generator: when(wiring.generator.power.is_some(), ledger.generator),
     }
 }

@@ -3,6 +3,9 @@
 
 mod bench_site;
 mod cost;
+mod days;
 mod loops;
+mod readme;
+mod rig;
 mod scenarios;
 mod tidy;
