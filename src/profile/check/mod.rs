@@ -138,9 +138,6 @@ fn notes(draft: &Draft, devices: &[Resolved], wired: &Wired) -> Vec<String> {
     if ordering && draft.policy.authority.0 == 0 {
         notes.push("authority is not set: every inverter order is shown as 0 W".to_owned());
     }
-    if !draft.schedule.is_empty() {
-        notes.push("policy.schedule is checked but not followed yet: no window charges anything".to_owned());
-    }
     let lag = draft.policy.regulator.meter_lag.is_some() || meter_lag(devices).is_some();
     if ordering && draft.policy.grid.connected && !lag {
         notes.push("the grid meter's lag is unknown, so the regulator works with a lower gain".to_owned());
