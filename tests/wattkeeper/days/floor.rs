@@ -46,16 +46,12 @@ impl Floor {
         let low = |limit: i64| soc.is_some_and(|soc| limit > 0 && soc <= limit);
         let metered = known.wiring.battery.soc.is_some();
         // In island nothing is ordered; what the loads draw is for the inverter's own limits.
-        let blocked = if island {
-            false
-        } else if !metered {
-            false
-        } else {
-            soc.is_none()
+        let blocked = !island
+            && metered
+            && (soc.is_none()
                 || low(floor)
                 || battery.keep_charged
-                || (standard && low(i64::from(battery.absolute_floor.centi())))
-        };
+                || (standard && low(i64::from(battery.absolute_floor.centi()))));
         let discharges = i64::from(decision.battery_order.0) > 0 || known.load_out(now) == 0;
         if blocked && discharges && flow > sun + SLACK {
             return Err(format!(
