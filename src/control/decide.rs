@@ -14,13 +14,13 @@ use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::ladder::Ladder;
-use super::policy::{GuardKind, Policy};
+use super::policy::{GuardKind, PhaseMode, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
 use super::schedule::{Act, Claim, Timed};
 use super::senses::{self, Sensed, Senses};
-use super::share;
+use super::share::{self, Able};
 use super::units::{Mono, Soc, Span, Wall, Watts};
 use super::wiring::Wiring;
 use wish::{forced_charge, supervised_setpoint, timed_inputs, wanted};
@@ -61,7 +61,10 @@ struct Known {
     pv_dc_most: Watts,
     pv_ac: Watts,
     generator_active: bool,
+    /// Phases with an inverter that answers.
     controlled: [bool; 3],
+    /// Whether the meter tells the phases apart; else all powers stand in the first place.
+    split: bool,
     /// The input that has not spoken often enough since the start, if any.
     starting: Option<Source>,
 }
@@ -106,11 +109,22 @@ pub fn decide(
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
-    let phases = share::scale(wish.phases, clamped, known.controlled);
+    let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+    let able = Able::of(&wiring.inverters, usable, known.load_out_sure);
+    let on_phases = |phases| {
+        if known.split { able.fit(phases, policy.phases == PhaseMode::Total) } else { merged(phases) }
+    };
+    let phases = on_phases(share::scale(wish.phases, clamped, known.controlled));
 
     // 4. What is given.
     let resolution = wiring.inverters.iter().map(|wired| wired.spec.resolution).max().unwrap_or_default();
     let range = (ladder.low(), ladder.high());
+    let nothing = range == (Watts::ZERO, Watts::ZERO);
+    if nothing {
+        memory.regulator.neutral(now);
+    }
+    let phases = if nothing { [Watts::ZERO; 3] } else { phases };
+    memory.regulator.confine(on_phases, &dynamics, now);
     let shaped = memory.regulator.shape(
         &policy.regulator,
         phases,
@@ -121,12 +135,8 @@ pub fn decide(
         &dynamics,
         now,
     );
-    if range == (Watts::ZERO, Watts::ZERO) {
-        memory.regulator.neutral(now);
-    }
-    let inverters = share::over_inverters(shaped.phases, &wiring.inverters, |at| {
-        known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe)
-    });
+    let given = if known.split { shaped.phases } else { able.spread(share::total(shaped.phases)) };
+    let inverters = share::over_inverters(given, &wiring.inverters, usable);
 
     // 5. Why.
     note(reasons, policy, memory, &known, &dynamics);
@@ -201,14 +211,15 @@ fn sense(
     let load_out = if fresh { heard } else { heard.max(Watts::ZERO) };
     let load_out_sure = if fresh { heard } else { heard.min(Watts::ZERO) };
     let mut controlled = [false; 3];
-    for wired in &wiring.inverters {
+    let answers = wiring.inverters.iter().zip(sensed.inverter).filter(|(_, stage)| *stage < Stage::Safe);
+    for (wired, _) in answers {
         for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
             *phase |= feeds;
         }
     }
     let split = sensed.grid.is_none_or(|grid| grid.split);
     if !split {
-        controlled = [!wiring.inverters.is_empty(), false, false];
+        controlled = [controlled.contains(&true), false, false];
     }
     let senses = &memory.senses;
     let meter_needed = policy.grid.connected && (wiring.grid.power.total.is_some() || has_phases(wiring));
@@ -244,8 +255,14 @@ fn sense(
         pv_ac,
         generator_active,
         controlled,
+        split,
         starting,
     }
+}
+
+/// The sum in the first place, where a meter that only tells the sum has it.
+fn merged(phases: [Watts; 3]) -> [Watts; 3] {
+    [share::total(phases), Watts::ZERO, Watts::ZERO]
 }
 
 fn has_phases(wiring: &Wiring) -> bool {

@@ -65,7 +65,7 @@ impl House {
 
     /// From now on this is what is heard; `None`: the device says that it does not know.
     fn tell(&mut self, id: Option<SignalId>, value: Option<i64>) -> &mut Self {
-        let id = id.unwrap();
+        let Some(id) = id else { return self };
         self.told.retain(|(known, _)| *known != id);
         self.told.push((id, value));
         self
@@ -83,6 +83,10 @@ impl House {
 
     fn grid(&mut self, phases: [i64; 3]) -> &mut Self {
         let wiring = self.wiring().grid.power;
+        self.tell_power(wiring, phases)
+    }
+
+    fn tell_power(&mut self, wiring: PowerWiring, phases: [i64; 3]) -> &mut Self {
         self.tell(wiring.total, Some(phases.iter().sum()));
         for (id, watts) in wiring.phase.into_iter().zip(phases) {
             self.tell(id, Some(watts));
@@ -92,11 +96,7 @@ impl House {
 
     fn inverter(&mut self, at: usize, phases: [i64; 3]) -> &mut Self {
         let wiring = self.wiring().inverters[at].power;
-        self.tell(wiring.total, Some(phases.iter().sum()));
-        for (id, watts) in wiring.phase.into_iter().zip(phases) {
-            self.tell(id, Some(watts));
-        }
-        self
+        self.tell_power(wiring, phases)
     }
 
     /// A battery half full at 51.2 V and 20 °C, BMS allowing 200 A, inverters idle.
@@ -117,7 +117,7 @@ impl House {
     /// What the inverters are told after so many seconds.
     fn after(&mut self, seconds: i64) -> Vec<[i32; 3]> {
         for _ in 0..seconds {
-            self.second += 1;
+            self.second = self.second.saturating_add(1);
             let now = Mono::ZERO + Span::secs(self.second);
             for (signal, value) in self.told.clone() {
                 self.site.handle(now, &Input::Heard { signal, value, asked_at: now });
@@ -218,4 +218,55 @@ fn sunshine_on_the_battery_side_keeps_its_part_of_the_charge_limit_through_a_gap
     assert_eq!(house.order(10), -560, "50 A x 51.2 V less 2 kW");
     house.hush(wiring.pv_dc);
     assert_eq!(house.order(60), -560, "{}", house.why());
+}
+
+#[test]
+fn no_phase_is_ordered_more_than_its_inverter_can_do() {
+    let two = &[[true, false, false], [false, true, false]];
+    let mut house = House::new(two, |_, _| {}).at_rest();
+    house.grid([5_000, 0, 0]);
+    assert_eq!(house.after(10), [[3_000, 0, 0], [0, 2_000, 0]], "what one phase cannot do the other does");
+    let mut three = House::new(&[[true; 3]], |_, _| {}).at_rest();
+    three.grid([2_500, 0, 0]);
+    assert_eq!(three.after(10), [[1_000, 750, 750]]);
+}
+
+#[test]
+fn a_meter_that_only_tells_the_sum_moves_inverters_on_any_phase() {
+    let on_l2 = |inverters: &[[bool; 3]]| {
+        House::new(inverters, |_, wiring| wiring.grid.power.phase = [None; 3]).at_rest()
+    };
+    let mut house = on_l2(&[[false, true, false]]);
+    let total = house.wiring().grid.power.total;
+    house.tell(total, Some(2_000));
+    assert_eq!(house.after(10), [[0, 2_000, 0]]);
+    let mut three = on_l2(&[[true; 3]]);
+    three.tell(total, Some(2_000));
+    assert_eq!(three.after(10), [[666, 667, 667]]);
+}
+
+#[test]
+fn the_phase_of_a_lost_inverter_is_carried_by_the_others() {
+    let two = &[[true, false, false], [false, true, false]];
+    let mut house = House::new(two, |_, _| {}).at_rest();
+    house.grid([1_000, 1_000, 0]);
+    assert_eq!(house.after(10), [[1_000, 0, 0], [0, 1_000, 0]]);
+    let lost = house.wiring().inverters[0].power;
+    house.hush(lost.total);
+    for phase in lost.phase {
+        house.hush(phase);
+    }
+    assert_eq!(house.after(20), [[0, 0, 0], [0, 2_000, 0]]);
+}
+
+#[test]
+fn a_battery_that_may_do_nothing_is_not_turned_in_a_circle_between_phases() {
+    let two = &[[true, false, false], [false, true, false]];
+    let mut house =
+        House::new(two, |policy, _| policy.phases = super::policy::PhaseMode::Individual).at_rest();
+    house.grid([1_000, -1_000, 0]);
+    assert_eq!(house.after(10), [[1_000, 0, 0], [0, -1_000, 0]]);
+    let wiring = house.wiring();
+    house.tell(wiring.battery.charge_limit, Some(0)).tell(wiring.battery.discharge_limit, Some(0));
+    assert_eq!(house.after(2), [[0; 3]; 2], "{}", house.why());
 }
