@@ -79,7 +79,6 @@ fn a_lag_declared_wrong_by_a_factor_of_two_swings_less_and_less() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn a_site_that_may_not_export_does_not_hunt_at_the_limit() {
     let mut worst = Vec::new();
     for meter_lag in [0.2, 1.0, 2.0, 3.0] {
@@ -112,7 +111,9 @@ fn a_site_that_may_not_export_does_not_hunt_at_the_limit() {
         }
     }
     assert!(worst.is_empty(), "{}", worst.join("\n"));
-=======
+}
+
+#[test]
 fn a_noisy_house_is_followed_without_a_limit_cycle() {
     for (seed, meter_lag, declared) in [(1, 0.3, Some(0.3)), (2, 1.0, Some(1.0)), (3, 1.0, None)] {
         let params = Params {
@@ -144,5 +145,4 @@ fn a_noisy_house_is_followed_without_a_limit_cycle() {
             "lag {meter_lag} declared {declared:?}: {mean} W, {reversals}"
         );
     }
->>>>>>> h/days
 }
