@@ -4,23 +4,26 @@
 //! number and a [`Reason`]. It reads from top to bottom: what is true, what is allowed, what is wanted, what is
 //! given.
 
+mod wish;
+
 use serde::{Deserialize, Serialize};
 
 use super::battery::guard::{Guard, GuardInputs};
 use super::battery::limits::{LimitInputs, LimitMemory, Limits};
-use super::decision::{Decision, ForcedCharge, GuardState, Overruled};
+use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::ladder::Ladder;
-use super::policy::{GuardKind, Pace, PhaseMode, Policy};
+use super::policy::{GuardKind, PhaseMode, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
-use super::schedule::{Act, Claim, Timed, TimedInputs};
+use super::schedule::{Act, Claim, Timed};
 use super::senses::{self, Sensed, Senses};
 use super::share::{self, Able};
 use super::units::{Mono, Soc, Span, Wall, Watts};
 use super::wiring::Wiring;
+use wish::{forced_charge, supervised_setpoint, timed_inputs, wanted};
 
 /// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
 const PV_SHARE: i64 = 80;
@@ -64,13 +67,6 @@ struct Known {
     split: bool,
     /// The input that has not spoken often enough since the start, if any.
     starting: Option<Source>,
-}
-
-/// What is wanted, by whom and why.
-struct Wish {
-    tier: Tier,
-    reason: Reason,
-    phases: [Watts; 3],
 }
 
 /// Decides, into `decision`, whose generator is left as it is. `generator_active` says that the generator carries
@@ -497,56 +493,6 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
     ladder.rung(tier);
 }
 
-/// The wish of the highest rung that has one.
-fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder, claim: Option<Claim>) -> Wish {
-    let regulator = &memory.regulator;
-    let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
-    if !known.sensed.island {
-        if memory.guard.state() == GuardState::FloorRecharge
-            && let Some(soc) = known.soc
-        {
-            let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
-            let most = recharge_power(policy).map_or(ladder.low(), |pace| ladder.low().max(-pace));
-            return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
-        }
-        if policy.battery.keep_charged {
-            return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
-        }
-    }
-    if let Some(Claim { tier, reason, act }) = claim {
-        match act {
-            Act::Charge => return Wish { tier, reason, phases: all(ladder.low()) },
-            // What the battery is to do, and what the inverter must do beside it.
-            Act::Power(power) => {
-                return Wish { tier, reason, phases: all(power + known.pv_dc - known.load_out) };
-            }
-            Act::Hold(_) | Act::Free => {}
-        }
-    }
-    let setpoint = policy.grid.setpoint;
-    let reason = Reason::SelfConsumption(setpoint);
-    let phases = match regulator.load() {
-        Some(load) if !known.sensed.island => {
-            share::allocate(policy.phases, load, setpoint - regulator.trim(), known.controlled)
-        }
-        Some(_) | None => [Watts::ZERO; 3],
-    };
-    Wish { tier: Tier::Default, reason, phases }
-}
-
-/// How hard a recharge pulls: as the operator said; else, in the standard guard, a tenth of the capacity per
-/// hour when it is known; else as hard as the limits allow.
-fn recharge_power(policy: &Policy) -> Option<Watts> {
-    match policy.battery.recharge_pace {
-        Some(Pace::Full) => None,
-        Some(Pace::Power(power)) => Some(power),
-        None if policy.battery.guard == GuardKind::VictronCompatible => None,
-        None => {
-            policy.battery.capacity.map(|capacity| Watts::saturated(capacity.0.checked_div(10).unwrap_or(0)))
-        }
-    }
-}
-
 fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     let by_guard = may_discharge(policy, memory, known);
     if !known.sensed.island {
@@ -556,30 +502,6 @@ fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     // then voltage and BMS are what is left to stop it.
     let reserve = policy.battery.island_reserve;
     policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
-}
-
-fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
-    let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
-    let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
-    if (recharging || claimed) && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
-}
-
-/// Schedule, plan and outages go on nothing but a good charge.
-fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -> TimedInputs {
-    let soc = known.soc.filter(|_| known.sensed.soc == Stage::Good).map(|soc| soc.value);
-    TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged }
-}
-
-/// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
-/// something else binds or wishes. Without grid, or while the generator feeds the site, the inverter's power is not
-/// the grid's counterpart: what it charges from the engine would read as a wish to export.
-fn supervised_setpoint(policy: &Policy, memory: &Memory, known: &Known, bound: bool, order: Watts) -> Watts {
-    let steered = !known.sensed.island && !known.generator_active;
-    let forced = memory.guard.state() != GuardState::Ok;
-    match memory.regulator.load().map(share::total) {
-        Some(load) if steered && (bound || forced) => load - order,
-        Some(_) | None => policy.grid.setpoint,
-    }
 }
 
 /// Everything that is true and would be asked about, beside what binds.
