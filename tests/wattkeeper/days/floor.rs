@@ -43,7 +43,7 @@ impl Floor {
         let flow = i64::from(decision.battery_order.0) + known.load_out(now);
         let sun = known.pv_dc(now);
         let island = known.island(now);
-        let low = |limit: i64| soc.is_some_and(|soc| limit > 0 && soc <= limit);
+        let low = |limit: i64| soc.is_some_and(|soc| limit > 0 && soc <= limit && soc < 10_000);
         let metered = known.wiring.battery.soc.is_some();
         // In island nothing is ordered; what the loads draw is for the inverter's own limits.
         let blocked = !island
