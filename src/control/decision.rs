@@ -137,7 +137,7 @@ pub struct Decision {
     pub discharge_allowed: bool,
     /// Charging that does not wait for a surplus.
     pub forced_charge: ForcedCharge,
-    /// Per inverter and phase, in the order of [`Wiring::inverters`].
+    /// Per inverter and phase, in the order of [`Wiring::inverters`](super::wiring::Wiring::inverters).
     pub inverters: ArrayVec<[Watts; 3], MAX_INVERTERS>,
     /// Wanted grid power.
     pub grid_setpoint: Watts,

@@ -30,7 +30,7 @@ pub enum Input {
     Wall(Wall),
     /// How the writing of an order ended.
     Wrote {
-        /// Place in [`Wiring::actuators`].
+        /// Place in [`Wiring::actuators`](super::wiring::Wiring::actuators).
         actuator: u8,
         /// The command's number.
         seq: u32,
@@ -104,7 +104,7 @@ pub enum Order {
 /// One order on its way to a device. It lives until `expires`; only a decision extends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// Place in [`Wiring::actuators`].
+    /// Place in [`Wiring::actuators`](super::wiring::Wiring::actuators).
     pub actuator: u8,
     /// What.
     pub order: Order,
@@ -265,7 +265,7 @@ impl Alarm {
 /// What the site wants done.
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
-    /// Whether this input led to a decision; it is in [`Site::decision`].
+    /// Whether this input led to a decision; it is in [`Site::decision`](super::site::Site::decision).
     pub decided: bool,
     /// Orders to write, none while observing.
     pub commands: ArrayVec<Command, 12>,

@@ -15,7 +15,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::fleet::{Fleet, Member};
 use crate::device::definition::Definition;
 use crate::modbus::state::LinkState;
-use crate::profile::{Checked, DeviceConfig};
+use crate::profile::{Checked, DeviceConfig, Role};
 use crate::services::published as out;
 
 /// Events kept.
@@ -207,8 +207,13 @@ fn profile_hash(checked: &Checked) -> String {
 
 fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
     let image = site.image();
-    let mut list: Vec<out::Signal> =
-        checked.site.signals.iter().map(|(id, signal)| shown(signal, image.slot(id), now)).collect();
+    let mut list: Vec<out::Signal> = checked
+        .site
+        .signals
+        .iter()
+        .filter(|(_, signal)| !told_twice(checked, signal))
+        .map(|(id, signal)| shown(signal, image.slot(id), now))
+        .collect();
     let measured =
         list.iter().any(|signal| signal.quantity == Quantity::LoadPower.name() && signal.value.is_some());
     if !measured {
@@ -216,6 +221,20 @@ fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
         list.push(derived_load(&list));
     }
     list
+}
+
+/// Power that a device repeats from another one which plays that part, such as the PV power that a GX tells beside
+/// the PV inverter itself: in a sum over devices it would count twice.
+fn told_twice(checked: &Checked, signal: &Signal) -> bool {
+    let role = match signal.quantity {
+        Quantity::PvPower => Role::Pv,
+        Quantity::GeneratorPower => Role::Generator,
+        _ => return false,
+    };
+    let plays = |device: &DeviceConfig| device.roles.contains(&role);
+    let mut players = checked.devices.iter().filter(|device| plays(device)).peekable();
+    let own = |name: &String| players.clone().any(|device| device.name == *name);
+    signal.device.as_ref().is_some_and(|name| !own(name)) && players.peek().is_some()
 }
 
 fn shown(signal: &Signal, slot: Slot, now: Mono) -> out::Signal {
@@ -389,7 +408,7 @@ fn generator(checked: &Checked, site: &Site) -> Option<out::Generator> {
     let name = checked
         .devices
         .iter()
-        .find(|device| device.roles.contains(&crate::profile::Role::Generator))
+        .find(|device| device.roles.contains(&Role::Generator))
         .map_or("generator", |device| &device.name);
     Some(out::Generator {
         name: name.to_owned(),

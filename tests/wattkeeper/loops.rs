@@ -112,3 +112,37 @@ fn a_site_that_may_not_export_does_not_hunt_at_the_limit() {
     }
     assert!(worst.is_empty(), "{}", worst.join("\n"));
 }
+
+#[test]
+fn a_noisy_house_is_followed_without_a_limit_cycle() {
+    for (seed, meter_lag, declared) in [(1, 0.3, Some(0.3)), (2, 1.0, Some(1.0)), (3, 1.0, None)] {
+        let params = Params {
+            start: 17.0,
+            load_base: 450.0,
+            load_noise: 8.0,
+            load_appliances: 1.0,
+            pv_peak: 3_000.0,
+            ..plant(0.5, 0.6, meter_lag)
+        };
+        let mut desk = Desk::seeded(params, seed, |policy| {
+            policy.regulator.meter_lag = declared.map(|seconds| Span::millis((seconds * 1_000.0) as i64));
+        });
+        desk.run(60.0);
+        let grid = desk.run(1_200.0);
+        let mean = grid.iter().map(|watts| watts.abs()).sum::<f64>() / grid.len() as f64;
+        let mut sides = grid.iter().filter(|watts| watts.abs() > 150.0).map(|watts| *watts > 0.0);
+        let mut side = sides.next();
+        let mut reversals = 0;
+        for now in sides {
+            reversals += u32::from(side.replace(now) != Some(now));
+        }
+        let per_minute = f64::from(reversals) / 20.0;
+        println!(
+            "lag {meter_lag} declared {declared:?}: mean |grid| {mean:.0} W, {per_minute} reversals a minute"
+        );
+        assert!(
+            per_minute <= 2.0 && mean < 150.0,
+            "lag {meter_lag} declared {declared:?}: {mean} W, {reversals}"
+        );
+    }
+}

@@ -47,7 +47,13 @@ fn collect(name: &'static str) {
         Ok(seen) => {
             let _closed = writeln!(std::io::stderr(), "{name}: {seen}");
         }
-        Err(failed) => std::panic::resume_unwind(failed),
+        Err(failed) => {
+            let text = failed.downcast_ref::<String>().map(String::as_str);
+            panic!(
+                "{}",
+                text.or(failed.downcast_ref::<&str>().copied()).unwrap_or("the case ended without a word")
+            );
+        }
     }
 }
 

@@ -1,3 +1,7 @@
+//! Windows, plan and outages against tables of moments and charges.
+
+#![allow(clippy::arithmetic_side_effects, reason = "tables are small numbers")]
+
 use super::*;
 use crate::control::policy::{BatteryPolicy, Outage, PlanSlot, ScheduleWindow};
 use crate::control::units::{Span, WattHours};

@@ -343,7 +343,7 @@ fn every_mistake_names_its_line_its_cause_and_a_way_out() {
         ),
         (
             "floor = 20",
-            "floor = 20\ncapacity = \"10 kWh\"\n[policy.plan.noon]\nstart = \"2026-06-01T12:00:00\"",
+            "floor = 20\ncapacity = \"10 kWh\"\n[policy.plan.noon]\nstart = \"2026-06-01T12:00:00\"\nduration = \"1h\"\ntarget = 80",
             "hut.toml:22 policy.plan.noon.start",
             "is not a date and time",
             "2026-06-01T12:00:00Z",
@@ -351,7 +351,7 @@ fn every_mistake_names_its_line_its_cause_and_a_way_out() {
         (
             "floor = 20",
             "floor = 20\n[policy.plan.noon]\nstart = 2026-06-01T12:00:00Z\nduration = \"1h\"\ntarget = 80",
-            "policy.battery.capacity",
+            "hut.toml:18 policy.battery.capacity",
             "needs the battery's capacity",
             "remove the plan",
         ),

@@ -56,6 +56,8 @@ pub enum How {
     Stuck,
     /// Every other second only.
     Flaky,
+    /// Its third phase alone is unknown.
+    LostPhase,
     /// What no device of this kind can mean.
     Garbage,
 }
@@ -267,9 +269,17 @@ fn faults(dice: &mut Dice, config: &SiteConfig) -> Vec<Fault> {
         };
         let what = match dice.range(0, 26) {
             0..=9 => {
-                let how = [How::Silent, How::Sentinel, How::Frozen, How::Stuck, How::Flaky, How::Garbage];
+                let how = [
+                    How::Silent,
+                    How::Sentinel,
+                    How::Frozen,
+                    How::Stuck,
+                    How::Flaky,
+                    How::LostPhase,
+                    How::Garbage,
+                ];
                 let group = dice.pick(&Group::ALL);
-                What::Values(group, dice.pick(if group.has_nonsense() { &how } else { &how[..5] }))
+                What::Values(group, dice.pick(if group.has_nonsense() { &how } else { &how[..6] }))
             }
             10 => What::SocOff(dice.range(-4_000, 4_000)),
             11 | 12 => What::GridGone,

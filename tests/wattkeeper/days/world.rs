@@ -94,7 +94,8 @@ impl World {
                 last: None,
             })
         };
-        let taps = day.config.signals.iter().filter_map(tap).collect();
+        let wired = wired(&wiring);
+        let taps = day.config.signals.iter().filter(|(id, _)| wired.contains(id)).filter_map(tap).collect();
         Self {
             plant,
             policy: day.config.policy.clone(),
@@ -221,6 +222,9 @@ impl World {
                 sample = match (how, sample) {
                     (How::Silent, _) => None,
                     (How::Flaky, sample) => sample.filter(|_| second % 2 == 0),
+                    (How::LostPhase, sample) => {
+                        sample.map(|(value, at)| (value.filter(|_| tap.phase != Phase::L3), at))
+                    }
                     (How::Sentinel, sample) => sample.map(|(_, at)| (None, at)),
                     (How::Garbage, sample) => {
                         let noise = self.dice.pick(&[i64::MAX, i64::MIN, 65_535, -1, 10_001]);
@@ -267,6 +271,21 @@ impl World {
         }
         Some(Outcome::Acknowledged)
     }
+}
+
+/// Every signal that plays a part; what no decision looks at is not told.
+fn wired(wiring: &Wiring) -> Vec<SignalId> {
+    let (grid, battery, generator) = (&wiring.grid, &wiring.battery, &wiring.generator);
+    let powers = wiring.inverters.iter().map(|inverter| &inverter.power);
+    let powers = powers.chain(wiring.pv.iter().map(|pv| &pv.power));
+    let powers = powers.chain([&grid.power, &wiring.load, &wiring.load_out]);
+    let mut all: Vec<Option<SignalId>> =
+        powers.flat_map(|power| power.phase.into_iter().chain([power.total])).collect();
+    all.extend([grid.present, battery.soc, battery.voltage, battery.current, battery.power]);
+    all.extend([battery.temperature, battery.charge_limit, battery.discharge_limit, battery.charge_voltage]);
+    all.extend([generator.running, generator.power, generator.ac_present, generator.contact]);
+    all.extend([generator.mode, generator.fault, wiring.pv_dc]);
+    all.into_iter().flatten().collect()
 }
 
 fn group(quantity: Quantity, inverter: usize) -> Option<Group> {
