@@ -299,6 +299,10 @@ fn measure(
         regulator.decay_trim(elapsed);
         return false;
     };
+    if known.sensed.implausible {
+        regulator.decay_trim(elapsed);
+        return false;
+    }
     let sample: Option<Sample> = senses::inverters(image, wiring, &known.sensed.inverter, grid.split);
     if let Some(sample) = sample {
         regulator.inverters_heard(sample);
@@ -432,11 +436,12 @@ fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known:
         nothing(ladder, tier, reason);
     } else {
         let meter = known.sensed.meter;
+        let doubt = meter_doubt(&known.sensed);
         if known.starting.is_none() && meter == Stage::Safe {
-            nothing(ladder, tier, Reason::Stale(Source::Meter, meter));
+            nothing(ladder, tier, doubt);
         }
         if meter == Stage::Degraded && policy.grid.export_limit == Some(Watts::ZERO) {
-            ladder.at_most(tier, Watts::ZERO, Reason::Stale(Source::Meter, meter));
+            ladder.at_most(tier, Watts::ZERO, doubt);
         }
         if let Some(load) = memory.regulator.load().map(share::total) {
             if let Some(limit) = policy.grid.import_limit {
@@ -451,6 +456,15 @@ fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known:
         }
     }
     ladder.rung(tier);
+}
+
+/// What is wrong with the meter.
+fn meter_doubt(sensed: &Sensed) -> Reason {
+    if sensed.implausible {
+        Reason::Implausible(Source::Meter)
+    } else {
+        Reason::Stale(Source::Meter, sensed.meter)
+    }
 }
 
 fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> bool {
@@ -507,19 +521,20 @@ fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
 /// Everything that is true and would be asked about, beside what binds.
 fn note(reasons: &mut Reasons, policy: &Policy, memory: &Memory, known: &Known, dynamics: &Dynamics) {
     let sensed = &known.sensed;
-    let mut stale = |source: Source, stage: Stage| {
+    let mut doubt = |stage: Stage, reason: Reason| {
         if stage > Stage::Good {
-            reasons.push(Tier::Device, Reason::Stale(source, stage));
+            reasons.push(Tier::Device, reason);
         }
     };
     if known.starting.is_none() {
-        stale(Source::Inverter, best_inverter(known));
+        let inverter = best_inverter(known);
+        doubt(inverter, Reason::Stale(Source::Inverter, inverter));
         if policy.grid.connected && !sensed.island {
-            stale(Source::Meter, sensed.meter);
+            doubt(sensed.meter, meter_doubt(sensed));
         }
-        stale(Source::Soc, sensed.soc);
+        doubt(sensed.soc, Reason::Stale(Source::Soc, sensed.soc));
         if let Some(stage) = sensed.bms {
-            stale(Source::Bms, stage);
+            doubt(stage, Reason::Stale(Source::Bms, stage));
         }
     }
     if memory.guard.jumping()

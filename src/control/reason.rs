@@ -176,6 +176,8 @@ pub enum Reason {
     SelfConsumption(Watts),
     /// An input is silent.
     Stale(Source, Stage),
+    /// An input speaks, but what it says cannot be.
+    Implausible(Source),
     /// Orders wait for the first fresh samples of what they need.
     Starting(Source),
     /// The order changes only this fast.
@@ -243,6 +245,7 @@ impl Reason {
             Self::OutagePrepare(_) => "outage-prepare",
             Self::SelfConsumption(_) => "self",
             Self::Stale(..) => "stale",
+            Self::Implausible(_) => "implausible",
             Self::Starting(_) => "starting",
             Self::Ramp(_) => "ramp",
             Self::DirectionHold(_) => "direction-hold",
@@ -300,6 +303,9 @@ impl Reason {
                 format!("preparing for a planned outage: charging to {target} and holding it")
             }
             Self::SelfConsumption(setpoint) => format!("self-consumption: the grid is steered to {setpoint}"),
+            Self::Implausible(source) => {
+                format!("{} repeats itself while the inverters move: it is not believed", source.name())
+            }
             Self::Stale(source, stage) => format!("{} is silent ({})", source.name(), stage.name()),
             Self::Starting(source) => format!("waiting for the first three samples of the {}", source.name()),
             Self::Ramp(limit) => format!("the order changes by at most {limit} per second"),
@@ -344,7 +350,7 @@ impl fmt::Display for Reason {
             Self::Sched { window, target } => write!(f, "{code}({window},{target})"),
             Self::Plan { slot, target } => write!(f, "{code}({slot},{target})"),
             Self::Stale(source, stage) => write!(f, "{code}({},{})", source.name(), stage.name()),
-            Self::Starting(source) => write!(f, "{code}({})", source.name()),
+            Self::Implausible(source) | Self::Starting(source) => write!(f, "{code}({})", source.name()),
             Self::Saturated(End::High, _) => write!(f, "{code}(hi)"),
             Self::Saturated(End::Low, _) => write!(f, "{code}(lo)"),
             _ => f.write_str(code),

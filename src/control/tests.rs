@@ -270,3 +270,24 @@ fn a_battery_that_may_do_nothing_is_not_turned_in_a_circle_between_phases() {
     house.tell(wiring.battery.charge_limit, Some(0)).tell(wiring.battery.discharge_limit, Some(0));
     assert_eq!(house.after(2), [[0; 3]; 2], "{}", house.why());
 }
+
+#[test]
+fn a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
+    let mut house = single(|policy, _| policy.regulator.ramp = Some(Watts(100)));
+    house.grid([400, 0, 0]);
+    let mut farthest = 0;
+    for _ in 0..90 {
+        // The inverter follows; the meter repeats its last word with a fresh stamp.
+        let order = house.order(1);
+        farthest = farthest.max(order);
+        house.inverter(0, [i64::from(order), 0, 0]);
+    }
+    assert_eq!(house.order(1), 0, "after {farthest} W: {}", house.why());
+    assert_eq!(house.why(), "implausible(meter)");
+    for second in 0..20 {
+        house.grid([400 + second % 2, 0, 0]);
+        house.inverter(0, [0, 0, 0]);
+        house.after(1);
+    }
+    assert!(house.order(5) > 0, "it moves again, so it is believed again: {}", house.why());
+}
