@@ -18,7 +18,7 @@ mod test;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Keeps the lights on: battery, generator and grid connection, over Modbus TCP
@@ -52,6 +52,12 @@ const PROBLEM: u8 = 1;
 /// Exit code: the profile was refused by `run`.
 const REFUSED: u8 = 78;
 
+/// The whole command line, for whoever wants to list or check it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -76,7 +82,7 @@ fn log_to_stderr(default: &str) {
         .with_env_filter(filter)
         .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
-        .with_writer(std::io::stderr);
+        .with_writer(live::log_writer);
     // A second logger in the same process is no reason to stop.
     let _ = logger.try_init();
 }
@@ -89,10 +95,8 @@ fn problem(text: impl std::fmt::Display) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_consistent() {
-        super::Args::command().debug_assert();
+        super::command().debug_assert();
     }
 }

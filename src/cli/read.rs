@@ -55,6 +55,12 @@ pub fn run(args: &Args) -> ExitCode {
         ));
     };
     let values = match client::get::<Published>(args.daemon.daemon, "/api/v1/state") {
+        Ok(state) if state.site != checked.name => {
+            return super::problem(format_args!(
+                "the daemon at {} runs the site {:?}, and this profile is {:?}. Name the right daemon with --daemon, or stop that one: then the device is dialled",
+                args.daemon.daemon, state.site, checked.name
+            ));
+        }
         Ok(state) => from_daemon(&checked, &device, &state),
         Err(AskError::Nobody(address, _)) => {
             eprintln!("no daemon answers at {address}: dialling the device myself, read-only");
@@ -84,7 +90,7 @@ fn show(values: &Values, json: bool) {
         return;
     }
     for (name, value) in values {
-        println!("{name:<44} {}", value.as_deref().unwrap_or("unknown"));
+        println!("{name:<44} {}", value.as_deref().unwrap_or("unknown").trim_end());
     }
 }
 

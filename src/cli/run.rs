@@ -17,7 +17,7 @@ pub struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     /// Serve page, metrics and API here instead of where the profile says
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = super::client::address)]
     listen: Option<SocketAddr>,
 }
 
@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> ExitCode {
         }
     };
     for note in &checked.notes {
-        tracing::warn!("{note}");
+        tracing::info!("{note}");
     }
     let runtime = match daemon::runtime() {
         Ok(runtime) => runtime,
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> ExitCode {
     let outcome = runtime.block_on(async {
         let stop = daemon::stop_signal()?;
         let daemon = Daemon::start(checked, &Options { listen: args.listen, speed: 1 })?;
-        eprintln!("page and metrics: http://{}/", daemon.address);
+        eprintln!("page: http://{0}/   metrics: http://{0}/metrics   Ctrl-C ends it", daemon.address);
         daemon.run(stop).await
     });
     match outcome {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::services::explain::order;
 use crate::services::published::{Control, Published};
 
 use super::client::{self, DaemonArgs};
@@ -66,12 +67,12 @@ pub fn text(state: &Published) -> String {
         watts(state, "inverter.power"),
     );
     if let Some(decision) = &state.decision {
-        let why = decision.binding().map_or("", |reason| reason.words.as_str());
-        let _ = writeln!(out, "  order {} W: {why}", decision.battery_order);
+        let why = decision.binding().map(|reason| format!(": {}", reason.words)).unwrap_or_default();
+        let _ = writeln!(out, "  {}{why}", order(state.control, decision));
     }
     if let Some(generator) = &state.generator {
-        let why = generator.reason.as_ref().map_or("", |reason| reason.words.as_str());
-        let _ = writeln!(out, "  generator {} {why}", generator.state);
+        let why = generator.reason.as_ref().map(|reason| format!(": {}", reason.words)).unwrap_or_default();
+        let _ = writeln!(out, "  generator {}{why}", generator.state);
     }
     for alarm in state.alarms.iter().filter(|alarm| alarm.active) {
         let _ = writeln!(out, "  ALARM {}: {}", alarm.code, alarm.text);

@@ -55,6 +55,10 @@ pub struct Policy {
     pub generator: Option<GeneratorPolicy>,
     /// Scheduled charge windows, in index order.
     pub schedule: Vec<ScheduleWindow>,
+    /// Slots of the economic plan, by their start; none overlap.
+    pub plan: Vec<PlanSlot>,
+    /// Announced outages, by their start.
+    pub outage: Vec<Outage>,
     /// Local second of the day at which the site's day begins its alarms and counters; zone of the site.
     pub timezone: String,
 }
@@ -71,6 +75,8 @@ impl Default for Policy {
             trust: TrustPolicy::default(),
             generator: None,
             schedule: Vec::new(),
+            plan: Vec::new(),
+            outage: Vec::new(),
             timezone: "UTC".to_owned(),
         }
     }
@@ -314,17 +320,6 @@ pub struct QuietHours {
     pub to: i32,
 }
 
-/// What happens to the contact when the controller leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnExit {
-    /// Leave the contact as it is.
-    #[default]
-    Hold,
-    /// Open it after the cool-down.
-    Stop,
-}
-
 /// What the loss of a condition's source does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -385,8 +380,6 @@ pub struct GeneratorPolicy {
     pub loss_timeout: Span,
     /// What a loss does.
     pub on_loss: OnLoss,
-    /// What leaving does.
-    pub on_exit: OnExit,
     /// Whether the site has any feedback of the running engine.
     pub feedback: bool,
     /// Whether an operator switching auto off ends a run before its minimum.
@@ -420,7 +413,6 @@ impl Default for GeneratorPolicy {
             running_lost_debounce: Span::secs(5),
             loss_timeout: Span::secs(300),
             on_loss: OnLoss::Keep,
-            on_exit: OnExit::Hold,
             feedback: true,
             auto_off_immediate: false,
             rating: None,
@@ -441,4 +433,28 @@ pub struct ScheduleWindow {
     pub target: Soc,
     /// Whether the battery may discharge above the target inside the window.
     pub allow_discharge: bool,
+}
+
+/// A slot of the economic plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanSlot {
+    /// UTC second since 1970 at which it begins.
+    pub start: i64,
+    /// How long it lasts.
+    pub duration: Span,
+    /// The charge to be at when it ends.
+    pub target: Soc,
+}
+
+/// An announced outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// UTC second since 1970 at which it begins.
+    pub start: i64,
+    /// How long it lasts.
+    pub duration: Span,
+    /// How long before it preparation begins.
+    pub prepare: Span,
+    /// The charge to have by then.
+    pub min_soc: Soc,
 }

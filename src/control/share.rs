@@ -114,72 +114,73 @@ fn capability(inverter: &InverterWiring, phase: usize, discharge: bool) -> Watts
     rating.scaled(1, phase_count(inverter))
 }
 
-/// What is left for orders on each phase, lowest and highest: what its usable inverters can do, less what their
-/// outputs feed. `behind` is that load, spread over the phases that have an inverter.
-#[must_use]
-pub fn room(
-    inverters: &[InverterWiring],
-    behind: [Watts; 3],
-    usable: impl Fn(usize) -> bool,
-) -> ([Watts; 3], [Watts; 3]) {
-    let (mut low, mut high) = ([Watts::ZERO; 3], [Watts::ZERO; 3]);
-    for (phase, ((low, high), behind)) in low.iter_mut().zip(&mut high).zip(behind).enumerate() {
+/// What the inverters that answer can do together on each phase, both as positive numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Able {
+    /// Into the battery.
+    pub charge: [Watts; 3],
+    /// Out of the battery.
+    pub discharge: [Watts; 3],
+}
+
+impl Able {
+    /// Of these inverters; `through` is what passes to the loads on their outputs, beside the battery's power.
+    #[must_use]
+    pub fn of(inverters: &[InverterWiring], usable: impl Fn(usize) -> bool, through: Watts) -> Self {
+        let mut able = Self::default();
         for (_, inverter) in inverters.iter().enumerate().filter(|(at, _)| usable(*at)) {
-            *low -= capability(inverter, phase, false);
-            *high += capability(inverter, phase, true);
+            for (phase, (charge, discharge)) in able.charge.iter_mut().zip(&mut able.discharge).enumerate() {
+                *charge += capability(inverter, phase, false);
+                *discharge += capability(inverter, phase, true);
+            }
         }
-        *low -= behind;
-        *high -= behind;
-    }
-    (low, high)
-}
-
-/// Keeps each phase inside its room. What one phase cannot do, the others do when only the total counts.
-#[must_use]
-pub fn within(mode: PhaseMode, phases: [Watts; 3], (low, high): ([Watts; 3], [Watts; 3])) -> [Watts; 3] {
-    let mut out = phases;
-    for ((part, low), high) in out.iter_mut().zip(low).zip(high) {
-        *part = (*part).min(high).max(low);
-    }
-    if mode == PhaseMode::Individual {
-        return out;
-    }
-    let mut missing = total(phases) - total(out);
-    for ((part, low), high) in out.iter_mut().zip(low).zip(high) {
-        let more = (*part + missing).min(high).max(low) - *part;
-        // A phase that is already beyond has no room for this direction.
-        if (more.0 > 0) == (missing.0 > 0) {
-            *part += more;
-            missing -= more;
+        let feeds = able.charge.map(|most| most > Watts::ZERO);
+        let extra = scale([Watts::ZERO; 3], through, feeds);
+        for ((charge, discharge), extra) in able.charge.iter_mut().zip(&mut able.discharge).zip(extra) {
+            *charge += extra.max(Watts::ZERO);
+            *discharge += (-extra).max(Watts::ZERO);
         }
+        able
     }
-    out
-}
 
-/// What may really be ordered: each phase inside its room, the total inside its range, and where only the total
-/// counts no phase against another.
-#[must_use]
-pub fn feasible(
-    mode: PhaseMode,
-    phases: [Watts; 3],
-    room: ([Watts; 3], [Watts; 3]),
-    (low, high): (Watts, Watts),
-    controlled: [bool; 3],
-) -> [Watts; 3] {
-    let straight = if mode == PhaseMode::Total { one_way(phases) } else { phases };
-    let inside = within(mode, straight, room);
-    let allowed = total(inside).min(high).max(low);
-    if allowed == total(inside) {
-        return inside;
+    /// Keeps each phase inside what its inverters can do. With `share` the others take over what one cannot, as
+    /// far as they can.
+    #[must_use]
+    pub fn fit(&self, phases: [Watts; 3], share: bool) -> [Watts; 3] {
+        let mut out = phases;
+        for ((part, charge), discharge) in out.iter_mut().zip(self.charge).zip(self.discharge) {
+            *part = (*part).max(-charge).min(discharge);
+        }
+        if share { self.add(out, total(phases) - total(out)) } else { out }
     }
-    within(mode, scale(inside, allowed, controlled), room)
-}
 
-/// The same total without phases that work against it.
-fn one_way(phases: [Watts; 3]) -> [Watts; 3] {
-    let whole = total(phases);
-    let kept = phases.map(|part| if (part.0 > 0) == (whole.0 > 0) { part } else { Watts::ZERO });
-    scale(kept, whole, [true; 3])
+    /// Puts a total on the phases in proportion to what their inverters can do.
+    #[must_use]
+    pub fn spread(&self, total: Watts) -> [Watts; 3] {
+        self.add([Watts::ZERO; 3], total)
+    }
+
+    /// Adds power to the phases in proportion to the room that is left on each.
+    fn add(&self, phases: [Watts; 3], more: Watts) -> [Watts; 3] {
+        let mut room = [Watts::ZERO; 3];
+        for (at, ((room, charge), discharge)) in
+            room.iter_mut().zip(self.charge).zip(self.discharge).enumerate()
+        {
+            let part = phases.get(at).copied().unwrap_or(Watts::ZERO);
+            *room = if more > Watts::ZERO { discharge - part } else { charge + part };
+        }
+        let all = total(room);
+        let more = more.min(all).max(-all);
+        let (mut seen, mut given) = (Watts::ZERO, Watts::ZERO);
+        let mut out = phases;
+        for (part, room) in out.iter_mut().zip(room) {
+            seen += room;
+            let due = more.scaled(i64::from(seen.0), i64::from(all.0));
+            *part += due - given;
+            given = due;
+        }
+        out
+    }
 }
 
 /// Splits the power of each phase over the inverters that feed it, in proportion to what each can do.
@@ -246,35 +247,6 @@ mod tests {
     #[test]
     fn individual_phases_each_take_their_own() {
         check(PhaseMode::Individual, [100, -200, 150], -300, ALL, [200, -100, 250]);
-    }
-
-    #[test]
-    fn what_one_phase_cannot_do_the_others_do_and_only_when_the_total_counts() {
-        let room = (watts([-3_000, -2_000, 0]), watts([5_000, 2_000, 0]));
-        let check = |mode, phases, expected| {
-            assert_eq!(within(mode, watts(phases), room), watts(expected), "{phases:?}");
-        };
-        check(PhaseMode::Total, [500, 2_500, 0], [1_000, 2_000, 0]);
-        check(PhaseMode::Total, [-4_500, 0, 0], [-3_000, -1_500, 0]);
-        check(PhaseMode::Total, [5_500, 2_500, 0], [5_000, 2_000, 0]);
-        check(PhaseMode::Total, [100, 0, 0], [100, 0, 0]);
-        check(PhaseMode::Individual, [500, 2_500, 0], [500, 2_000, 0]);
-    }
-
-    #[test]
-    fn a_phase_that_drops_out_does_not_push_the_total_out_of_its_range() {
-        let room = (watts([-3_000, 0, 0]), watts([5_000, 0, 0]));
-        let range = (Watts(0), Watts(5_000));
-        let lost = feasible(PhaseMode::Individual, watts([-68, 68, 0]), room, range, [true, false, false]);
-        assert_eq!(lost, watts([0, 0, 0]));
-    }
-
-    #[test]
-    fn between_two_orders_no_phase_works_against_the_total() {
-        let room = (watts([-3_000; 3]), watts([3_000; 3]));
-        let range = (Watts(-9_000), Watts(9_000));
-        let mixed = feasible(PhaseMode::Total, watts([-16, 24, -34]), room, range, ALL);
-        assert_eq!((mixed[1], total(mixed)), (Watts(0), Watts(-26)));
     }
 
     proptest! {

@@ -95,10 +95,11 @@ impl Daemon {
         let (address, services) = services::start(listen, watched)?;
         let (fleet, reports) = Fleet::start(&checked, &clock.pacer());
         let control = checked.site.policy.control;
-        info!(site = checked.name, %address, devices = checked.devices.len(), ?control, "started");
-        if control == Control::Observe {
-            info!("observing: orders are decided and shown, nothing is written to any device");
-        }
+        let word = match control {
+            Control::Observe => "observe",
+            Control::On => "on",
+        };
+        info!(site = checked.name, %address, devices = checked.devices.len(), control = word, "started");
         Ok(Self {
             checked,
             site,
@@ -128,9 +129,9 @@ impl Daemon {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::pin!(stop);
         self.publish_now();
-        loop {
+        let ended = loop {
             match self.next_wake(stop.as_mut()).await {
-                Wake::Stop => break,
+                Wake::Stop => break Ok(()),
                 Wake::Heard(report) => {
                     self.heard(&report);
                     for _ in 0..BATCH {
@@ -147,14 +148,15 @@ impl Daemon {
             self.fleet.log_changes();
             if self.fleet.lost_a_task() {
                 error!("a task of an endpoint ended by itself");
-                return Err(RunError::TaskLost);
+                break Err(RunError::TaskLost);
             }
             if self.published_at.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY) {
                 self.publish_now();
             }
-        }
+        };
+        // Also after a bug of our own: what the other endpoints were told must be taken back.
         self.leave().await;
-        Ok(())
+        ended
     }
 
     /// The only place in the control thread that waits, and the only list of what can wake it. Stop first, facts
@@ -214,7 +216,10 @@ impl Daemon {
 
     /// Releases setpoints by their recipes within a deadline; the generator's contact is held.
     async fn leave(mut self) {
-        info!("stopping: releasing setpoints, holding the generator's contact");
+        match self.checked.site.policy.control {
+            Control::On => info!("stopping: releasing setpoints, holding the generator's contact"),
+            Control::Observe => info!("stopping: nothing was written, so nothing is released"),
+        }
         let outputs = self.site.handle(self.clock.now(), &Input::Leaving);
         self.fleet.stop(&outputs.commands, &mut self.reports, RELEASE_WITHIN).await;
         self.publish_now();

@@ -9,12 +9,13 @@ use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
 use crate::control::signal::{Phase, Quantity, Signal};
 use crate::control::site::{Alarm, Event, ForcedCharge, Site};
-use crate::control::units::{MilliJoules, Mono, Span};
+use crate::control::units::{MilliJoules, Mono, Span, Watts};
+use crate::control::wiring::ActuatorKind;
 use crate::daemon::clock::Clock;
 use crate::daemon::fleet::{Fleet, Member};
 use crate::device::definition::Definition;
 use crate::modbus::state::LinkState;
-use crate::profile::{Checked, DeviceConfig};
+use crate::profile::{Checked, DeviceConfig, Role};
 use crate::services::published as out;
 
 /// Events kept.
@@ -206,8 +207,13 @@ fn profile_hash(checked: &Checked) -> String {
 
 fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
     let image = site.image();
-    let mut list: Vec<out::Signal> =
-        checked.site.signals.iter().map(|(id, signal)| shown(signal, image.slot(id), now)).collect();
+    let mut list: Vec<out::Signal> = checked
+        .site
+        .signals
+        .iter()
+        .filter(|(_, signal)| !told_twice(checked, signal))
+        .map(|(id, signal)| shown(signal, image.slot(id), now))
+        .collect();
     let measured =
         list.iter().any(|signal| signal.quantity == Quantity::LoadPower.name() && signal.value.is_some());
     if !measured {
@@ -215,6 +221,20 @@ fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
         list.push(derived_load(&list));
     }
     list
+}
+
+/// Power that a device repeats from another one which plays that part, such as the PV power that a GX tells beside
+/// the PV inverter itself: in a sum over devices it would count twice.
+fn told_twice(checked: &Checked, signal: &Signal) -> bool {
+    let role = match signal.quantity {
+        Quantity::PvPower => Role::Pv,
+        Quantity::GeneratorPower => Role::Generator,
+        _ => return false,
+    };
+    let plays = |device: &DeviceConfig| device.roles.contains(&role);
+    let mut players = checked.devices.iter().filter(|device| plays(device)).peekable();
+    let own = |name: &String| players.clone().any(|device| device.name == *name);
+    signal.device.as_ref().is_some_and(|name| !own(name)) && players.peek().is_some()
 }
 
 fn shown(signal: &Signal, slot: Slot, now: Mono) -> out::Signal {
@@ -340,7 +360,7 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
                 l3: l3.0,
             })
             .collect(),
-        grid_setpoint: decided.grid_setpoint.0,
+        grid_setpoint: grid_setpoint(site).0,
         pv_limit: decided.pv_limit.map(|limit| limit.0),
         guard: Cow::Borrowed(decided.guard.name()),
         floor: decided.floor.map(|floor| f64::from(floor.centi()) / 100.0),
@@ -372,13 +392,23 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
     }
 }
 
+/// What is sent where a device keeps the fast loop itself; elsewhere nothing is, and the operator's wish is shown.
+fn grid_setpoint(site: &Site) -> Watts {
+    let config = site.config();
+    if config.wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::GridSetpoint) {
+        site.decision().grid_setpoint.unwrap_or(site.config().policy.grid.setpoint)
+    } else {
+        config.policy.grid.setpoint
+    }
+}
+
 fn generator(checked: &Checked, site: &Site) -> Option<out::Generator> {
     let policy = site.config().policy.generator.as_ref()?;
     let view = &site.decision().generator;
     let name = checked
         .devices
         .iter()
-        .find(|device| device.roles.contains(&crate::profile::Role::Generator))
+        .find(|device| device.roles.contains(&Role::Generator))
         .map_or("generator", |device| &device.name);
     Some(out::Generator {
         name: name.to_owned(),
@@ -485,7 +515,7 @@ fn energy(site: &Site) -> out::Energy {
         charge: when(battery, ledger.battery_charge),
         discharge: when(battery, ledger.battery_discharge),
         pv,
-        load: when(wiring.load.total.is_some() || grid, ledger.load),
+        load: when(wiring.load.total.is_some() || wiring.load.phase.iter().any(Option::is_some), ledger.load),
         generator: when(wiring.generator.power.is_some(), ledger.generator),
     }
 }

@@ -62,7 +62,8 @@ pub(super) fn answer(published: &Published) -> Explanation {
 }
 
 /// The order in one sentence.
-pub(super) fn order(control: Control, decision: &Decision) -> String {
+#[must_use]
+pub fn order(control: Control, decision: &Decision) -> String {
     let verb = match control {
         Control::Observe => "would be told to",
         Control::On => "is told to",
@@ -108,8 +109,10 @@ pub(super) fn words(published: &Published) -> String {
     if let Some(binding) = decision.binding() {
         let _ = writeln!(text, "Because: {} [{}, {}].", binding.words, binding.text, binding.tier);
     }
-    let _ =
-        writeln!(text, "\nThe ladder, most important first; each rung only narrows what the one above left:");
+    let _ = writeln!(
+        text,
+        "\nThe ladder, most important first. No rung reopens what one above closed; > marks those that closed something:"
+    );
     for rung in rungs(decision) {
         let mark = if rung.narrowed { '>' } else { ' ' };
         let _ = writeln!(text, "{mark} {:<26}{}", rung.tier, rung.words);

@@ -1,6 +1,6 @@
 //! The regulator closed over the plant at 50 ms steps: settling, overshoot, limit cycles.
 
-use wattkeeper::control::units::Span;
+use wattkeeper::control::units::{Span, Watts};
 use wattkeeper::plant::physics::Params;
 
 use crate::bench_site::Desk;
@@ -76,6 +76,41 @@ fn a_lag_declared_wrong_by_a_factor_of_two_swings_less_and_less() {
         let text = format!("true {meter_lag} declared {declared}: {response:?}");
         assert!(response.swing < 150.0 && response.settled <= 120.0, "{text}");
     }
+}
+
+#[test]
+fn a_site_that_may_not_export_does_not_hunt_at_the_limit() {
+    let mut worst = Vec::new();
+    for meter_lag in [0.2, 1.0, 2.0, 3.0] {
+        for declared in [Some(meter_lag), Some(meter_lag * 2.0), Some(meter_lag * 0.5), None] {
+            for (before, after) in [(500.0, 3_500.0), (3_500.0, 500.0)] {
+                let mut desk = Desk::new(plant(0.5, 0.6, meter_lag), |policy| {
+                    policy.regulator.meter_lag =
+                        declared.map(|seconds: f64| Span::millis((seconds * 1_000.0) as i64));
+                    policy.grid.export_limit = Some(Watts(0));
+                });
+                desk.set("load.power", before);
+                desk.run(90.0);
+                // The load is never quite still.
+                let mut grid = Vec::new();
+                for second in 0..120 {
+                    desk.set("load.power", after + [0.0, 25.0, -20.0, 10.0, -15.0][second % 5]);
+                    grid.extend(desk.run(1.0));
+                }
+                let last = &grid[grid.len() - 1_200..];
+                let high = last.iter().fold(f64::MIN, |a, b| a.max(*b));
+                let low = last.iter().fold(f64::MAX, |a, b| a.min(*b));
+                let settled =
+                    grid.iter().rposition(|watts| watts.abs() > 100.0).map_or(0.0, |at| at as f64 * 0.05);
+                if high - low > 150.0 || settled > 60.0 {
+                    worst.push(format!(
+                        "meter {meter_lag} declared {declared:?} to {after}: {low:.0}..{high:.0} W in the last minute, settled {settled:.1}"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(worst.is_empty(), "{}", worst.join("\n"));
 }
 
 #[test]

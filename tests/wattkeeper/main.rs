@@ -5,5 +5,7 @@ mod bench_site;
 mod cost;
 mod days;
 mod loops;
+mod readme;
+mod rig;
 mod scenarios;
 mod tidy;

@@ -131,3 +131,24 @@ fn text_that_is_no_toml_is_told_with_its_line() {
     says("schema = 1\nmaker = \n", 2, "");
     assert!(!mistakes("").is_empty());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_mangled_file_is_refused_with_lines_and_never_panics(which in 0..7_usize, cuts in proptest::collection::vec((0.0..1.0_f64, 0..40_usize, ".{0,6}"), 1..6)) {
+        let name = crate::device::library::names().nth(which).unwrap();
+        let mut text = crate::device::library::shipped(name).unwrap().to_owned();
+        for (at, len, instead) in cuts {
+            let place = |at: usize| (at..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "any place will do")]
+            let from = place((at * text.len() as f64) as usize);
+            let to = place(from.saturating_add(len));
+            text.replace_range(from..to.max(from), &instead);
+        }
+        let lines = text.lines().count();
+        for mistake in Definition::parse(&text, name).err().unwrap_or_default() {
+            proptest::prop_assert!((1..=lines.max(1).saturating_add(1)).contains(&mistake.line), "{}", mistake);
+        }
+    }
+}

@@ -11,6 +11,8 @@ mod wire;
 mod writes;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -29,6 +31,8 @@ use crate::device::sunspec::{Chain, Walk, Walker};
 
 /// A new connection makes everything start over at most this often.
 const RESTART_AT_MOST: Span = Span::secs(60);
+/// Points that the device refused are tried again after this time: it may have been starting up.
+const ABSENT_FOR: Span = Span::minutes(10);
 
 /// What the answer in flight belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +138,11 @@ impl Session {
         if self.in_flight.is_some() {
             return None;
         }
+        let restarted_at = *self.restarted_at.get_or_insert(now);
+        if now.since(restarted_at) >= ABSENT_FOR && self.polls.absent().next().is_some() {
+            self.restarted_at = Some(now);
+            self.walk_again();
+        }
         while let Some((wire, doing)) = self.next_write(now) {
             match self.units.get(wire.unit).map_or(Some(Failure::NotReady), |unit| unit.refusal(now)) {
                 None => return self.ask(wire, Purpose::Write(doing)),
@@ -206,7 +215,9 @@ impl Session {
         let free_at = |unit: usize| self.units.get(unit).map_or(Mono::NEVER, UnitState::free_at);
         let settings = self.definition.expects.iter().zip(&self.settings);
         let setting = settings.map(|(expect, setting)| setting.due.max(free_at(expect.unit))).min();
-        let reads = walk.min(setting.unwrap_or(Mono::NEVER)).min(self.polls.next_due(&self.units));
+        let again = self.restarted_at.filter(|_| self.polls.absent().next().is_some());
+        let again = again.map_or(Mono::NEVER, |at| at + ABSENT_FOR);
+        let reads = again.min(walk).min(setting.unwrap_or(Mono::NEVER)).min(self.polls.next_due(&self.units));
         self.writes.next_due().min(reads)
     }
 

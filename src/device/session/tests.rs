@@ -11,7 +11,7 @@ use crate::device::order::{ControlKind, OrderPhase, Values};
 
 /// A device that is strict about holes, and what it was asked.
 #[derive(Default)]
-struct Device {
+pub struct Device {
     /// Registers by unit, whatever the function that reads them.
     words: BTreeMap<(u8, u16), u16>,
     silent: BTreeSet<u8>,
@@ -21,7 +21,7 @@ struct Device {
 }
 
 impl Device {
-    fn set(&mut self, unit: u8, address: u16, words: &[u16]) {
+    pub fn set(&mut self, unit: u8, address: u16, words: &[u16]) {
         for (at, word) in (address..).zip(words) {
             self.words.insert((unit, at), *word);
         }
@@ -55,15 +55,15 @@ impl Device {
 }
 
 /// A session and its device, driven through time in steps of 10 ms. An answer takes no time.
-struct Bench {
-    session: Session,
-    device: Device,
-    now: Mono,
-    events: Vec<SessionEvent>,
+pub struct Bench {
+    pub session: Session,
+    pub device: Device,
+    pub now: Mono,
+    pub events: Vec<SessionEvent>,
 }
 
 impl Bench {
-    fn new(name: &str, options: SessionOptions, device: Device) -> Self {
+    pub fn new(name: &str, options: SessionOptions, device: Device) -> Self {
         let definition = Definition::parse(shipped(name).unwrap(), name).unwrap();
         Self {
             session: Session::new(Arc::new(definition), options),
@@ -73,7 +73,7 @@ impl Bench {
         }
     }
 
-    fn run(&mut self, span: Span) {
+    pub fn run(&mut self, span: Span) {
         let end = self.now + span;
         while self.now < end {
             for _ in 0..200 {

@@ -4,6 +4,7 @@ mod devices;
 mod needs;
 mod policy;
 mod polls;
+mod timed;
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,7 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
     let draft = layers::draft(&effective);
     let devices = devices::resolve(&draft, &mut findings);
     policy::compare(&draft, &mut findings);
+    timed::compare(&draft, &mut findings);
     let wired = wire::wire(&devices, draft.policy.authority);
     if findings.knows_devices() {
         needs::inputs(&draft, &devices, &wired, &mut findings);

@@ -315,8 +315,9 @@ impl Watch {
                     decision.ready && decision.inverters.get(usize::from(at)) == Some(&power)
                 }
                 (ActuatorKind::GridSetpoint, Order::Setpoint(watts)) => {
-                    decision.ready && watts == decision.grid_setpoint
+                    decision.ready && Some(watts) == decision.grid_setpoint
                 }
+                (ActuatorKind::GridSetpoint, Order::Release) => decision.grid_setpoint.is_none(),
                 (ActuatorKind::GeneratorRun, Order::Run(run)) => ours && run == generator.command,
                 (ActuatorKind::PvLimit(_), Order::Limit(limit)) => {
                     decision.ready && limit == decision.pv_limit
