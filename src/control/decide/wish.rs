@@ -33,7 +33,9 @@ pub(super) fn wanted(
             && let Some(soc) = known.soc
         {
             let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
-            let most = recharge_power(policy).map_or(ladder.low(), |pace| ladder.low().max(-pace));
+            // The pace is the battery's: what the inverters' output takes comes on top.
+            let paced = |pace: Watts| ladder.low().max(-pace - known.load_out);
+            let most = recharge_power(policy).map_or(ladder.low(), paced);
             return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
         }
         if policy.battery.keep_charged {
