@@ -17,6 +17,8 @@ use super::known::Known;
 const SLACK: i64 = 3;
 /// The longest an order may wait to be written.
 const LONGEST_EXPIRY: Span = Span::secs(10);
+/// The same for a release, which harms nobody by being late.
+const LONGEST_RELEASE: Span = Span::secs(60);
 
 #[derive(Clone, Copy, Default)]
 struct Sent {
@@ -302,7 +304,8 @@ impl Watch {
             if std::mem::replace(&mut told[place], true) {
                 return Err(format!("two commands at once for {}", spec.device));
             }
-            if command.expires <= now || command.expires.since(now) > LONGEST_EXPIRY {
+            let longest = if command.order == Order::Release { LONGEST_RELEASE } else { LONGEST_EXPIRY };
+            if command.expires <= now || command.expires.since(now) > longest {
                 return Err(format!("a command that expires at {:?}", command.expires));
             }
             if command.seq <= sent.seq {

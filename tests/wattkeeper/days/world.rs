@@ -266,6 +266,10 @@ impl World {
             (ActuatorKind::GridSetpoint, Order::Setpoint(watts)) => {
                 self.setpoint = Some((f64::from(watts.0), second));
             }
+            (ActuatorKind::GridSetpoint, Order::Release) => {
+                self.setpoint = None;
+                self.plant.release_inverter();
+            }
             (ActuatorKind::GeneratorRun, Order::Run(run)) if !stuck => self.plant.set_contact(run),
             _ => {}
         }
