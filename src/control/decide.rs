@@ -511,14 +511,16 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
 }
 
 fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
-    let by_guard = may_discharge(policy, memory, known);
+    let standard = policy.battery.guard == GuardKind::Standard;
     if !known.sensed.island {
-        return by_guard;
+        let lowest = policy.battery.absolute_floor;
+        let empty = known.soc.is_some_and(|soc| soc.value <= lowest && lowest > Soc::EMPTY);
+        return may_discharge(policy, memory, known) && !(standard && empty);
     }
     // Without grid the minimum SoC does not apply; the island reserve does, unless the charge is unknown:
     // then voltage and BMS are what is left to stop it.
     let reserve = policy.battery.island_reserve;
-    policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
+    !standard || known.soc.is_none_or(|soc| soc.value > reserve)
 }
 
 /// Everything that is true and would be asked about, beside what binds.
