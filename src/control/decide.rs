@@ -136,6 +136,7 @@ pub fn decide(
         now,
     );
     let given = if known.split { shaped.phases } else { able.spread(share::total(shaped.phases)) };
+    let given = able.feasible(given, !known.split || policy.phases == PhaseMode::Total, range);
     let inverters = share::over_inverters(given, &wiring.inverters, usable);
 
     // 5. Why.

@@ -154,6 +154,20 @@ impl Able {
         if share { self.add(out, total(phases) - total(out)) } else { out }
     }
 
+    /// What may really be ordered: each phase inside what its inverters can do, the total inside its range, and
+    /// with `share`, where only the total counts, no phase against another.
+    #[must_use]
+    pub fn feasible(&self, phases: [Watts; 3], share: bool, (low, high): (Watts, Watts)) -> [Watts; 3] {
+        let straight = if share { one_way(phases) } else { phases };
+        let inside = self.fit(straight, share);
+        let allowed = total(inside).min(high).max(low);
+        if allowed == total(inside) {
+            return inside;
+        }
+        let scaled = self.fit(scale(inside, allowed, self.charge.map(|most| most > Watts::ZERO)), false);
+        if total(scaled) == allowed { scaled } else { self.spread(allowed) }
+    }
+
     /// Puts a total on the phases in proportion to what their inverters can do.
     #[must_use]
     pub fn spread(&self, total: Watts) -> [Watts; 3] {
@@ -181,6 +195,13 @@ impl Able {
         }
         out
     }
+}
+
+/// The same total without phases that work against it.
+fn one_way(phases: [Watts; 3]) -> [Watts; 3] {
+    let whole = total(phases);
+    let kept = phases.map(|part| if (part.0 > 0) == (whole.0 > 0) { part } else { Watts::ZERO });
+    scale(kept, whole, [true; 3])
 }
 
 /// Splits the power of each phase over the inverters that feed it, in proportion to what each can do.
@@ -247,6 +268,18 @@ mod tests {
     #[test]
     fn individual_phases_each_take_their_own() {
         check(PhaseMode::Individual, [100, -200, 150], -300, ALL, [200, -100, 250]);
+    }
+
+    #[test]
+    fn what_is_ordered_stays_in_its_range_and_no_phase_works_against_the_total() {
+        let able = Able { charge: watts([3_000, 0, 0]), discharge: watts([5_000, 0, 0]) };
+        let range = (Watts(0), Watts(5_000));
+        assert_eq!(able.feasible(watts([-68, 68, 0]), false, range), watts([0, 0, 0]));
+        let able = Able { charge: watts([3_000; 3]), discharge: watts([3_000; 3]) };
+        let held = (Watts(-5_000), Watts(0));
+        assert!(total(able.feasible(watts([1_000, -1_000, 1_000]), false, held)) <= Watts(0));
+        let mixed = able.feasible(watts([-16, 24, -34]), true, (Watts(-9_000), Watts(9_000)));
+        assert_eq!((mixed[1], total(mixed)), (Watts(0), Watts(-26)));
     }
 
     proptest! {
