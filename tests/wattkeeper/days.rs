@@ -29,7 +29,7 @@ fn campaign() -> Option<(u64, u64)> {
 }
 
 /// Seeds of the gate, among them days that once failed.
-const GATE: [u64; 3] = [7, 4, 38];
+const GATE: [u64; 3] = [7, 4, 22];
 
 #[track_caller]
 fn passes(seed: u64) -> Finished {

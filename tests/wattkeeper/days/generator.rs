@@ -55,9 +55,11 @@ impl Generator {
             Some(false) => self.still_since.or(Some(now)),
             _ => None,
         };
-        let still = self
-            .still_since
-            .is_some_and(|since| now.since(since) + Span::secs(1) >= policy.running_lost_debounce);
+        // An engine that has not turned yet is no engine that was lost.
+        let lost = self.run_since.is_some()
+            && self
+                .still_since
+                .is_some_and(|since| now.since(since) + Span::secs(1) >= policy.running_lost_debounce);
         let auto = known.auto.unwrap_or(policy.auto);
         let ended = self.manual == Manual::Run && known.manual != Manual::Run;
         self.manual = known.manual;
@@ -68,7 +70,7 @@ impl Generator {
             || ended
             || fault
             || !automatic
-            || still
+            || lost
             || (!auto && policy.auto_off_immediate);
         let result = match (self.on, view.command) {
             (false, true) => self.started(now, policy, view, known.manual, fault, automatic, turning),
