@@ -1,7 +1,7 @@
 //! Asking the running daemon, over loopback HTTP.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -10,8 +10,17 @@ use serde::de::DeserializeOwned;
 #[derive(Debug, clap::Args)]
 pub struct DaemonArgs {
     /// Where the daemon serves its page and API
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437", value_parser = address)]
     pub daemon: SocketAddr,
+}
+
+/// An address with its port; `localhost` and other names that this machine knows count.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || "write ADDRESS:PORT, for example 127.0.0.1:8437".to_owned();
+    let mut all = text.to_socket_addrs().map_err(|_| wrong())?;
+    // A daemon listens on 127.0.0.1 unless told otherwise, and `localhost` often means ::1 first.
+    let first = all.next().ok_or_else(wrong)?;
+    Ok(if first.is_ipv4() { first } else { all.find(SocketAddr::is_ipv4).unwrap_or(first) })
 }
 
 /// Why the daemon could not be asked.

@@ -18,7 +18,7 @@ pub struct Args {
     #[command(flatten)]
     plant: PlantArgs,
     /// Serve page, metrics and API here; a free port is taken when it is in use
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8437", value_parser = super::client::address)]
     listen: SocketAddr,
     /// End by itself after this many real seconds
     #[arg(long = "for", value_name = "SECONDS")]
@@ -85,6 +85,9 @@ const SPEED: u32 = 10;
 /// Where the story begins: an evening, a small battery just above its floor.
 const EVENING: &[(&str, f64)] = &[("start", 19.25), ("battery.capacity", 5_000.0), ("battery.soc", 18.0)];
 
+/// A dark evening in a hut, just above the charge at which its generator starts.
+const DARK: &[(&str, f64)] = &[("start", 21.0), ("battery.capacity", 5_000.0), ("battery.soc", 40.4)];
+
 /// What happens, in simulated minutes from the start.
 const STORY: &[(f64, &str, f64, &str)] = &[
     (
@@ -122,7 +125,7 @@ async fn tell(site: &SimulatedSite, story: &[(f64, &str, f64, &str)]) {
 /// The simulated devices, on a thread of their own: they are another box on the network.
 fn plant_beside(args: &Args) -> Result<(Vec<Served>, std::thread::JoinHandle<()>), String> {
     let story = args.plant.kind == Kind::Ess;
-    let usual: &[(&str, f64)] = if story { EVENING } else { &[] };
+    let usual = if story { EVENING } else { DARK };
     let (kind, options) = (args.plant.kind(), args.plant.options(SPEED, usual));
     let (send, served) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("plant".to_owned()).spawn(move || {
@@ -161,10 +164,42 @@ fn checked(args: &Args, served: &[Served]) -> Result<Checked, String> {
     overrides.set.extend(args.set.iter().cloned());
     let text = match args.plant.kind {
         Kind::Ess => profile::load_shipped("demo", &overrides),
-        Kind::OffGrid | Kind::OffGridDse => {
+        Kind::OffGrid => {
+            let text = include_str!("demo_hut.toml");
+            profile::load_text("the demo's hut", text, None, &overrides)
+        }
+        Kind::OffGridDse => {
             overrides.set.push("control=on".to_owned());
             profile::load_shipped("off-grid", &overrides)
         }
     };
     text.map_err(|mistakes| report::mistakes_text(&mistakes))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        demo: Args,
+    }
+
+    #[tokio::test]
+    async fn every_simulated_site_has_a_profile_that_speaks_with_all_its_devices() {
+        for kind in ["ess", "off-grid", "off-grid-dse"] {
+            let line = Line::parse_from(["demo", "--site", kind]).demo;
+            let site = SimulatedSite::start(line.plant.kind(), &line.plant.options(1, DARK)).await.unwrap();
+            let checked = checked(&line, site.devices()).unwrap_or_else(|text| panic!("{kind}: {text}"));
+            assert_eq!(checked.site.policy.control, crate::control::policy::Control::On, "{kind}");
+            let mut served: Vec<&str> = site.devices().iter().map(|device| device.name.as_str()).collect();
+            let mut known: Vec<&str> = checked.devices.iter().map(|device| device.name.as_str()).collect();
+            served.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(served, known, "{kind}");
+        }
+    }
 }

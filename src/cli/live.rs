@@ -72,11 +72,12 @@ pub async fn show(mut site: watch::Receiver<Arc<Published>>) {
 fn line(state: &Published) -> String {
     let binding = state.decision.as_ref().and_then(|decision| decision.binding());
     let soc = state.total("battery.soc").map_or_else(|| "-".to_owned(), |value| format!("{value:.1} %"));
+    let pv = [state.total("pv.power"), state.total("pv.dc.power")].into_iter().flatten().reduce(|a, b| a + b);
     format!(
         "grid {}, load {}, PV {}, battery {}, charge {soc}, generator {}, bound by {}\n",
         status::watts(state, "grid.power"),
         status::watts(state, "load.power"),
-        status::watts(state, "pv.power"),
+        pv.map_or_else(|| "-".to_owned(), |watts| format!("{watts:.0} W")),
         status::watts(state, "battery.power"),
         state.generator.as_ref().map_or("none", |generator| &generator.state),
         binding.map_or("nothing", |reason| &reason.code),

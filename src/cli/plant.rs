@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::daemon;
+use crate::plant::Plant;
 use crate::plant::site::{SimulatedSite, SiteKind, SiteOptions};
 
 /// Serve the simulated devices alone, on free loopback ports
@@ -10,6 +11,9 @@ use crate::plant::site::{SimulatedSite, SiteKind, SiteOptions};
 pub struct Args {
     #[command(flatten)]
     pub plant: PlantArgs,
+    /// List what --plant can set, with unit and meaning, and end
+    #[arg(long)]
+    names: bool,
 }
 
 /// Which simulated site, and how it behaves.
@@ -24,7 +28,8 @@ pub struct PlantArgs {
     /// Chooses clouds and appliances
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Set something of the plant, for example --plant battery.soc=30; may be repeated
+    /// Set something of the plant, for example --plant battery.soc=30; may be repeated. `wattkeeper plant --names`
+    /// lists what there is
     #[arg(long = "plant", value_name = "NAME=VALUE", value_parser = name_and_value)]
     plant: Vec<(String, f64)>,
 }
@@ -65,7 +70,18 @@ impl PlantArgs {
     }
 }
 
+fn list_names() {
+    for known in Plant::names().filter(|known| known.settable) {
+        let phases = if known.phases { "(.l1 .l2 .l3)" } else { "" };
+        println!("{:<34} {:<14} {:<5} {}", known.name, phases, known.unit, known.about);
+    }
+}
+
 pub fn run(args: &Args) -> ExitCode {
+    if args.names {
+        list_names();
+        return ExitCode::SUCCESS;
+    }
     super::log_to_stderr("info");
     let runtime = match daemon::runtime() {
         Ok(runtime) => runtime,

@@ -17,7 +17,7 @@ pub struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     /// Serve page, metrics and API here instead of where the profile says
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = super::client::address)]
     listen: Option<SocketAddr>,
 }
 

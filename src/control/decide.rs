@@ -4,22 +4,26 @@
 //! number and a [`Reason`]. It reads from top to bottom: what is true, what is allowed, what is wanted, what is
 //! given.
 
+mod wish;
+
 use serde::{Deserialize, Serialize};
 
 use super::battery::guard::{Guard, GuardInputs};
 use super::battery::limits::{LimitInputs, LimitMemory, Limits};
-use super::decision::{Decision, ForcedCharge, GuardState, Overruled};
+use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::ladder::Ladder;
-use super::policy::{GuardKind, Pace, Policy};
+use super::policy::{GuardKind, PhaseMode, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::{Cause, End, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
+use super::schedule::{Act, Claim, Timed};
 use super::senses::{self, Sensed, Senses};
-use super::share;
-use super::units::{Mono, Soc, Span, Watts};
+use super::share::{self, Able};
+use super::units::{Mono, Soc, Span, Wall, Watts};
 use super::wiring::Wiring;
+use wish::{forced_charge, supervised_setpoint, timed_inputs, wanted};
 
 /// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
 const PV_SHARE: i64 = 80;
@@ -35,6 +39,8 @@ pub struct Memory {
     pub limits: LimitMemory,
     /// The regulator.
     pub regulator: Regulator,
+    /// Schedule, plan and outages.
+    pub timed: Timed,
     last: Option<Mono>,
     last_meter: Mono,
     /// The last order was not what the regulator wanted: its trim must not wind up.
@@ -47,29 +53,32 @@ struct Known {
     soc: Option<Reading<Soc>>,
     /// Load behind the inverters' output: the battery feeds it beside what is ordered.
     load_out: Watts,
+    /// As much of it as is sure to be there, so that charging may count on it.
+    load_out_sure: Watts,
+    /// DC-coupled PV that discharging may count on.
     pv_dc: Watts,
+    /// The most there may be of it, which charging must leave room for.
+    pv_dc_most: Watts,
     pv_ac: Watts,
     generator_active: bool,
+    /// Phases with an inverter that answers.
     controlled: [bool; 3],
+    /// Whether the meter tells the phases apart; else all powers stand in the first place.
+    split: bool,
     /// The input that has not spoken often enough since the start, if any.
     starting: Option<Source>,
 }
 
-/// What is wanted, by whom and why.
-struct Wish {
-    tier: Tier,
-    reason: Reason,
-    phases: [Watts; 3],
-}
-
 /// Decides, into `decision`, whose generator is left as it is. `generator_active` says that the generator carries
-/// the site now.
+/// the site now, `wall` is the time of day as last heard.
+#[expect(clippy::too_many_arguments, reason = "each is one fact of the decision at hand")]
 pub fn decide(
     policy: &Policy,
     wiring: &Wiring,
     memory: &mut Memory,
     image: &Image,
     generator_active: bool,
+    wall: Option<Wall>,
     now: Mono,
     decision: &mut Decision,
 ) {
@@ -90,15 +99,32 @@ pub fn decide(
     floor_rung(&mut ladder, policy, memory, &known);
 
     // 3. What is wanted.
-    let wish = wanted(policy, memory, &known, &ladder);
+    let inputs = timed_inputs(policy, &known, wall);
+    let claim = memory.timed.step(policy, inputs, now, &mut decision.timed);
+    if let Some(Claim { tier, reason, act: Act::Hold(share) }) = claim {
+        ladder.at_most(tier, known.pv_dc.scaled(share, 10_000) - known.load_out, reason);
+        ladder.rung(tier);
+    }
+    let wish = wanted(policy, memory, &known, &ladder, claim);
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
-    let phases = share::scale(wish.phases, clamped, known.controlled);
+    let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+    let able = Able::of(&wiring.inverters, usable, known.load_out_sure);
+    let on_phases = |phases| {
+        if known.split { able.fit(phases, policy.phases == PhaseMode::Total) } else { merged(phases) }
+    };
+    let phases = on_phases(share::scale(wish.phases, clamped, known.controlled));
 
     // 4. What is given.
     let resolution = wiring.inverters.iter().map(|wired| wired.spec.resolution).max().unwrap_or_default();
     let range = (ladder.low(), ladder.high());
+    let nothing = range == (Watts::ZERO, Watts::ZERO);
+    if nothing {
+        memory.regulator.neutral(now);
+    }
+    let phases = if nothing { [Watts::ZERO; 3] } else { phases };
+    memory.regulator.confine(on_phases, &dynamics, now);
     let shaped = memory.regulator.shape(
         &policy.regulator,
         phases,
@@ -109,12 +135,8 @@ pub fn decide(
         &dynamics,
         now,
     );
-    if range == (Watts::ZERO, Watts::ZERO) {
-        memory.regulator.neutral(now);
-    }
-    let inverters = share::over_inverters(shaped.phases, &wiring.inverters, |at| {
-        known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe)
-    });
+    let given = if known.split { shaped.phases } else { able.spread(share::total(shaped.phases)) };
+    let inverters = share::over_inverters(given, &wiring.inverters, usable);
 
     // 5. Why.
     note(reasons, policy, memory, &known, &dynamics);
@@ -147,9 +169,10 @@ pub fn decide(
     decision.max_charge = (-battery.0).max(Watts::ZERO);
     decision.max_discharge = battery.1.max(Watts::ZERO);
     decision.discharge_allowed = discharge_allowed(policy, memory, &known);
-    decision.forced_charge = forced_charge(memory, &known);
+    decision.forced_charge = forced_charge(memory, &known, claim);
     decision.inverters = inverters;
-    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, cut, order);
+    let bound = cut.is_some() || wish.tier < Tier::Default;
+    decision.grid_setpoint = supervised_setpoint(policy, memory, &known, bound, order);
     decision.pv_limit = None;
     decision.guard = memory.guard.state();
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
@@ -181,18 +204,22 @@ fn sense(
     let recent = |reading: Option<Reading<Watts>>| {
         reading.filter(|reading| reading.age(now) <= policy.trust.pv.held).map_or(Watts::ZERO, |r| r.value)
     };
-    let load_out = senses::power(image, &wiring.load_out)
-        .filter(|power| now.since(power.asked_at) <= policy.trust.inverter.safe)
-        .map_or(Watts::ZERO, |power| share::total(power.phases));
+    let behind = senses::power(image, &wiring.load_out);
+    let heard = behind.map_or(Watts::ZERO, |power| share::total(power.phases));
+    let fresh = behind.is_some_and(|power| now.since(power.asked_at) <= policy.trust.inverter.safe);
+    // Once it is silent its last word still takes from what may be discharged, and gives nothing any more.
+    let load_out = if fresh { heard } else { heard.max(Watts::ZERO) };
+    let load_out_sure = if fresh { heard } else { heard.min(Watts::ZERO) };
     let mut controlled = [false; 3];
-    for wired in &wiring.inverters {
+    let answers = wiring.inverters.iter().zip(sensed.inverter).filter(|(_, stage)| *stage < Stage::Safe);
+    for (wired, _) in answers {
         for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
             *phase |= feeds;
         }
     }
     let split = sensed.grid.is_none_or(|grid| grid.split);
     if !split {
-        controlled = [!wiring.inverters.is_empty(), false, false];
+        controlled = [controlled.contains(&true), false, false];
     }
     let senses = &memory.senses;
     let meter_needed = policy.grid.connected && (wiring.grid.power.total.is_some() || has_phases(wiring));
@@ -206,6 +233,10 @@ fn sense(
         None
     };
     let pv_dc = recent(image.watts(wiring.pv_dc)).max(Watts::ZERO);
+    let pv_dc_most = image
+        .watts(wiring.pv_dc)
+        .filter(|reading| reading.age(now) <= policy.trust.pv.safe)
+        .map_or(Watts::ZERO, |reading| reading.value.max(Watts::ZERO));
     let pv_ac = wiring
         .pv
         .iter()
@@ -214,7 +245,24 @@ fn sense(
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
-    Known { sensed, soc, load_out, pv_dc, pv_ac, generator_active, controlled, starting }
+    Known {
+        sensed,
+        soc,
+        load_out,
+        load_out_sure,
+        pv_dc,
+        pv_dc_most,
+        pv_ac,
+        generator_active,
+        controlled,
+        split,
+        starting,
+    }
+}
+
+/// The sum in the first place, where a meter that only tells the sum has it.
+fn merged(phases: [Watts; 3]) -> [Watts; 3] {
+    [share::total(phases), Watts::ZERO, Watts::ZERO]
 }
 
 fn has_phases(wiring: &Wiring) -> bool {
@@ -251,6 +299,10 @@ fn measure(
         regulator.decay_trim(elapsed);
         return false;
     };
+    if known.sensed.implausible {
+        regulator.decay_trim(elapsed);
+        return false;
+    }
     let sample: Option<Sample> = senses::inverters(image, wiring, &known.sensed.inverter, grid.split);
     if let Some(sample) = sample {
         regulator.inverters_heard(sample);
@@ -300,6 +352,7 @@ fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known, now: Mono) -> Lim
         charge_voltage: image.volts(battery.charge_voltage).map(|reading| reading.value),
         bms: known.sensed.bms,
         pv_dc: known.pv_dc,
+        pv_dc_most: known.pv_dc_most,
         island: known.sensed.island,
     }
 }
@@ -324,7 +377,7 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
         ladder.rung(Tier::Device);
         return ladder;
     }
-    let (low, high) = (-charge - known.load_out, discharge - known.load_out);
+    let (low, high) = (-charge - known.load_out_sure, discharge - known.load_out);
     ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
     ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
     ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
@@ -345,16 +398,16 @@ fn best_inverter(known: &Known) -> Stage {
 
 /// Tier 1: what the battery can stand. Returns the range of battery power it leaves, discharge positive.
 fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &Known) -> (Watts, Watts) {
-    let out = known.load_out;
+    let (out, sure) = (known.load_out, known.load_out_sure);
     let own = &policy.battery;
     if let Some((charge, reason)) = limits.charge {
-        ladder.at_least(Tier::Battery, -charge - out, reason);
+        ladder.at_least(Tier::Battery, -charge - sure, reason);
     }
     if let Some((discharge, reason)) = limits.discharge {
         ladder.at_most(Tier::Battery, discharge - out, reason);
     }
     if let Some(charge) = own.max_charge {
-        ladder.at_least(Tier::Battery, -charge - out, Reason::Saturated(End::Low, -charge));
+        ladder.at_least(Tier::Battery, -charge - sure, Reason::Saturated(End::Low, -charge));
     }
     if let Some(discharge) = own.max_discharge {
         ladder.at_most(Tier::Battery, discharge - out, Reason::Saturated(End::High, discharge));
@@ -367,7 +420,7 @@ fn battery_rung(ladder: &mut Ladder, policy: &Policy, limits: &Limits, known: &K
         }
     }
     ladder.rung(Tier::Battery);
-    (ladder.low() + out, ladder.high() + out)
+    (ladder.low() + sure, ladder.high() + out)
 }
 
 /// Most that may be ordered while the battery itself may not be discharged.
@@ -383,11 +436,12 @@ fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known:
         nothing(ladder, tier, reason);
     } else {
         let meter = known.sensed.meter;
+        let doubt = meter_doubt(&known.sensed);
         if known.starting.is_none() && meter == Stage::Safe {
-            nothing(ladder, tier, Reason::Stale(Source::Meter, meter));
+            nothing(ladder, tier, doubt);
         }
         if meter == Stage::Degraded && policy.grid.export_limit == Some(Watts::ZERO) {
-            ladder.at_most(tier, Watts::ZERO, Reason::Stale(Source::Meter, meter));
+            ladder.at_most(tier, Watts::ZERO, doubt);
         }
         if let Some(load) = memory.regulator.load().map(share::total) {
             if let Some(limit) = policy.grid.import_limit {
@@ -402,6 +456,15 @@ fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known:
         }
     }
     ladder.rung(tier);
+}
+
+/// What is wrong with the meter.
+fn meter_doubt(sensed: &Sensed) -> Reason {
+    if sensed.implausible {
+        Reason::Implausible(Source::Meter)
+    } else {
+        Reason::Stale(Source::Meter, sensed.meter)
+    }
 }
 
 fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> bool {
@@ -423,7 +486,7 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
             let surplus =
                 memory.regulator.load().map_or(Watts::ZERO, |load| share::total(load).min(Watts::ZERO));
             ladder.at_most(tier, pv_only(known), reason);
-            ladder.at_least(tier, surplus - known.load_out, reason);
+            ladder.at_least(tier, surplus - known.load_out_sure, reason);
         }
         Some(soc) => {
             let held = match memory.guard.state() {
@@ -444,46 +507,6 @@ fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Kno
     ladder.rung(tier);
 }
 
-/// The wish of the highest rung that has one.
-fn wanted(policy: &Policy, memory: &Memory, known: &Known, ladder: &Ladder) -> Wish {
-    let regulator = &memory.regulator;
-    let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
-    if !known.sensed.island {
-        if memory.guard.state() == GuardState::FloorRecharge
-            && let Some(soc) = known.soc
-        {
-            let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
-            let most = recharge_power(policy).map_or(ladder.low(), |pace| ladder.low().max(-pace));
-            return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
-        }
-        if policy.battery.keep_charged {
-            return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
-        }
-    }
-    let setpoint = policy.grid.setpoint;
-    let reason = Reason::SelfConsumption(setpoint);
-    let phases = match regulator.load() {
-        Some(load) if !known.sensed.island => {
-            share::allocate(policy.phases, load, setpoint - regulator.trim(), known.controlled)
-        }
-        Some(_) | None => [Watts::ZERO; 3],
-    };
-    Wish { tier: Tier::Default, reason, phases }
-}
-
-/// How hard a recharge pulls: as the operator said; else, in the standard guard, a tenth of the capacity per
-/// hour when it is known; else as hard as the limits allow.
-fn recharge_power(policy: &Policy) -> Option<Watts> {
-    match policy.battery.recharge_pace {
-        Some(Pace::Full) => None,
-        Some(Pace::Power(power)) => Some(power),
-        None if policy.battery.guard == GuardKind::VictronCompatible => None,
-        None => {
-            policy.battery.capacity.map(|capacity| Watts::saturated(capacity.0.checked_div(10).unwrap_or(0)))
-        }
-    }
-}
-
 fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     let by_guard = may_discharge(policy, memory, known);
     if !known.sensed.island {
@@ -495,44 +518,23 @@ fn discharge_allowed(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     policy.battery.guard == GuardKind::VictronCompatible || known.soc.is_none_or(|soc| soc.value > reserve)
 }
 
-fn forced_charge(memory: &Memory, known: &Known) -> ForcedCharge {
-    let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
-    if recharging && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
-}
-
-/// What a device that keeps the fast loop itself is told. Without grid, or while the generator feeds the site, the
-/// inverter's power is not the grid's counterpart: what it charges from the engine would read as a wish to export.
-fn supervised_setpoint(
-    policy: &Policy,
-    memory: &Memory,
-    known: &Known,
-    cut: Option<Cause>,
-    order: Watts,
-) -> Watts {
-    let steered = !known.sensed.island && !known.generator_active;
-    let forced = memory.guard.state() != GuardState::Ok;
-    match memory.regulator.load().map(share::total) {
-        Some(load) if steered && (cut.is_some() || forced) => load - order,
-        Some(_) | None => policy.grid.setpoint,
-    }
-}
-
 /// Everything that is true and would be asked about, beside what binds.
 fn note(reasons: &mut Reasons, policy: &Policy, memory: &Memory, known: &Known, dynamics: &Dynamics) {
     let sensed = &known.sensed;
-    let mut stale = |source: Source, stage: Stage| {
+    let mut doubt = |stage: Stage, reason: Reason| {
         if stage > Stage::Good {
-            reasons.push(Tier::Device, Reason::Stale(source, stage));
+            reasons.push(Tier::Device, reason);
         }
     };
     if known.starting.is_none() {
-        stale(Source::Inverter, best_inverter(known));
+        let inverter = best_inverter(known);
+        doubt(inverter, Reason::Stale(Source::Inverter, inverter));
         if policy.grid.connected && !sensed.island {
-            stale(Source::Meter, sensed.meter);
+            doubt(sensed.meter, meter_doubt(sensed));
         }
-        stale(Source::Soc, sensed.soc);
+        doubt(sensed.soc, Reason::Stale(Source::Soc, sensed.soc));
         if let Some(stage) = sensed.bms {
-            stale(Source::Bms, stage);
+            doubt(stage, Reason::Stale(Source::Bms, stage));
         }
     }
     if memory.guard.jumping()

@@ -46,6 +46,58 @@ pub enum ForcedCharge {
     Full,
 }
 
+/// How a wish of time stands: a charge window, the plan, the preparation for an outage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimedState {
+    /// It is not its time.
+    #[default]
+    Off,
+    /// A window or a plan has control.
+    Active,
+    /// The preparation for an outage has control.
+    Preparing,
+    /// Another one has control.
+    Blocked,
+    /// The state of charge is not good.
+    NoSoc,
+    /// The wall clock may not be believed.
+    NoClock,
+    /// The plan needs the battery's capacity.
+    NoCapacity,
+    /// Island, or kept charged: nothing of this kind applies.
+    Mode,
+}
+
+impl TimedState {
+    /// Its kebab-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Active => "active",
+            Self::Preparing => "preparing",
+            Self::Blocked => "blocked",
+            Self::NoSoc => "no-soc",
+            Self::NoClock => "no-clock",
+            Self::NoCapacity => "no-capacity",
+            Self::Mode => "mode",
+        }
+    }
+}
+
+/// How the wishes of time stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedView {
+    /// The charge windows.
+    pub schedule: TimedState,
+    /// Target of the open window.
+    pub target: Option<Soc>,
+    /// The economic plan.
+    pub plan: TimedState,
+    /// The preparation for an outage.
+    pub outage: TimedState,
+}
+
 /// What one rung left of the range of battery power, at the AC side, discharge positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
@@ -85,7 +137,7 @@ pub struct Decision {
     pub discharge_allowed: bool,
     /// Charging that does not wait for a surplus.
     pub forced_charge: ForcedCharge,
-    /// Per inverter and phase, in the order of [`Wiring::inverters`].
+    /// Per inverter and phase, in the order of [`Wiring::inverters`](super::wiring::Wiring::inverters).
     pub inverters: ArrayVec<[Watts; 3], MAX_INVERTERS>,
     /// Wanted grid power.
     pub grid_setpoint: Watts,
@@ -95,6 +147,8 @@ pub struct Decision {
     pub guard: GuardState,
     /// The floor in force; none when nothing guards.
     pub floor: Option<Soc>,
+    /// The wishes of time.
+    pub timed: TimedView,
     /// The regulator's slow correction.
     pub trim: Watts,
     /// The range after each rung.

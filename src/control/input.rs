@@ -30,7 +30,7 @@ pub enum Input {
     Wall(Wall),
     /// How the writing of an order ended.
     Wrote {
-        /// Place in [`Wiring::actuators`].
+        /// Place in [`Wiring::actuators`](super::wiring::Wiring::actuators).
         actuator: u8,
         /// The command's number.
         seq: u32,
@@ -104,7 +104,7 @@ pub enum Order {
 /// One order on its way to a device. It lives until `expires`; only a decision extends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// Place in [`Wiring::actuators`].
+    /// Place in [`Wiring::actuators`](super::wiring::Wiring::actuators).
     pub actuator: u8,
     /// What.
     pub order: Order,
@@ -265,7 +265,7 @@ impl Alarm {
 /// What the site wants done.
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
-    /// Whether this input led to a decision; it is in [`Site::decision`].
+    /// Whether this input led to a decision; it is in [`Site::decision`](super::site::Site::decision).
     pub decided: bool,
     /// Orders to write, none while observing.
     pub commands: ArrayVec<Command, 12>,
@@ -276,7 +276,7 @@ pub struct Outputs {
 }
 
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
-const ENCODING: u8 = 1;
+const ENCODING: u8 = 2;
 
 /// Why bytes are no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -319,10 +319,10 @@ mod tests {
     #[test]
     fn the_encoding_of_an_input_never_changes_silently() {
         let heard = Input::Heard { signal: SignalId(7), value: Some(-2_000), asked_at: Mono(12_345) };
-        assert_eq!(heard.encode(), [1, 0, 7, 1, 159, 31, 242, 192, 1]);
-        assert_eq!(Input::Due.encode(), [1, 1]);
+        assert_eq!(heard.encode(), [2, 0, 7, 1, 159, 31, 242, 192, 1]);
+        assert_eq!(Input::Due.encode(), [2, 1]);
         let wrote = Input::Wrote { actuator: 2, seq: 300, outcome: Outcome::Refused(10) };
-        assert_eq!(wrote.encode(), [1, 3, 2, 172, 2, 1, 10]);
+        assert_eq!(wrote.encode(), [2, 3, 2, 172, 2, 1, 10]);
     }
 
     #[test]
@@ -341,6 +341,6 @@ mod tests {
             assert_eq!(Input::decode(&[9, 1]), Err(DecodeError::Version(9)));
         }
         assert_eq!(Input::decode(&[]), Err(DecodeError::Empty));
-        assert_eq!(Input::decode(&[1, 200]), Err(DecodeError::Damaged));
+        assert_eq!(Input::decode(&[2, 200]), Err(DecodeError::Damaged));
     }
 }

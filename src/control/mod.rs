@@ -24,9 +24,12 @@ pub mod policy;
 pub mod reading;
 pub mod reason;
 pub mod regulator;
+pub mod schedule;
 pub mod senses;
 pub mod share;
 pub mod signal;
 pub mod site;
+#[cfg(test)]
+mod tests;
 pub mod units;
 pub mod wiring;

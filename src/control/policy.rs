@@ -55,6 +55,10 @@ pub struct Policy {
     pub generator: Option<GeneratorPolicy>,
     /// Scheduled charge windows, in index order.
     pub schedule: Vec<ScheduleWindow>,
+    /// Slots of the economic plan, by their start; none overlap.
+    pub plan: Vec<PlanSlot>,
+    /// Announced outages, by their start.
+    pub outage: Vec<Outage>,
     /// Local second of the day at which the site's day begins its alarms and counters; zone of the site.
     pub timezone: String,
 }
@@ -71,6 +75,8 @@ impl Default for Policy {
             trust: TrustPolicy::default(),
             generator: None,
             schedule: Vec::new(),
+            plan: Vec::new(),
+            outage: Vec::new(),
             timezone: "UTC".to_owned(),
         }
     }
@@ -441,4 +447,28 @@ pub struct ScheduleWindow {
     pub target: Soc,
     /// Whether the battery may discharge above the target inside the window.
     pub allow_discharge: bool,
+}
+
+/// A slot of the economic plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanSlot {
+    /// UTC second since 1970 at which it begins.
+    pub start: i64,
+    /// How long it lasts.
+    pub duration: Span,
+    /// The charge to be at when it ends.
+    pub target: Soc,
+}
+
+/// An announced outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// UTC second since 1970 at which it begins.
+    pub start: i64,
+    /// How long it lasts.
+    pub duration: Span,
+    /// How long before it preparation begins.
+    pub prepare: Span,
+    /// The charge to have by then.
+    pub min_soc: Soc,
 }

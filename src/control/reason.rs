@@ -80,6 +80,8 @@ pub enum Source {
     Soc,
     /// The BMS's limits.
     Bms,
+    /// The battery's voltage or temperature, where a limit needs it.
+    Battery,
     /// A PV meter.
     Pv,
     /// Generator feedback.
@@ -95,6 +97,7 @@ impl Source {
             Self::Inverter => "inverter",
             Self::Soc => "soc",
             Self::Bms => "bms",
+            Self::Battery => "battery",
             Self::Pv => "pv",
             Self::Generator => "generator",
         }
@@ -173,6 +176,8 @@ pub enum Reason {
     SelfConsumption(Watts),
     /// An input is silent.
     Stale(Source, Stage),
+    /// An input speaks, but what it says cannot be.
+    Implausible(Source),
     /// Orders wait for the first fresh samples of what they need.
     Starting(Source),
     /// The order changes only this fast.
@@ -240,6 +245,7 @@ impl Reason {
             Self::OutagePrepare(_) => "outage-prepare",
             Self::SelfConsumption(_) => "self",
             Self::Stale(..) => "stale",
+            Self::Implausible(_) => "implausible",
             Self::Starting(_) => "starting",
             Self::Ramp(_) => "ramp",
             Self::DirectionHold(_) => "direction-hold",
@@ -289,10 +295,17 @@ impl Reason {
             }
             Self::FloorEase(limit) => format!("just above the floor: discharge at most {limit}"),
             Self::KeepCharged => "the battery is kept charged".to_owned(),
-            Self::Sched { window, target } => format!("schedule window {window} charges to {target}"),
+            Self::Sched { window, target } => {
+                format!("schedule window {window} charges to {target} and holds it")
+            }
             Self::Plan { slot, target } => format!("plan slot {slot} steers to {target}"),
-            Self::OutagePrepare(target) => format!("preparing for a planned outage: charging to {target}"),
+            Self::OutagePrepare(target) => {
+                format!("preparing for a planned outage: charging to {target} and holding it")
+            }
             Self::SelfConsumption(setpoint) => format!("self-consumption: the grid is steered to {setpoint}"),
+            Self::Implausible(source) => {
+                format!("{} repeats itself while the inverters move: it is not believed", source.name())
+            }
             Self::Stale(source, stage) => format!("{} is silent ({})", source.name(), stage.name()),
             Self::Starting(source) => format!("waiting for the first three samples of the {}", source.name()),
             Self::Ramp(limit) => format!("the order changes by at most {limit} per second"),
@@ -337,7 +350,7 @@ impl fmt::Display for Reason {
             Self::Sched { window, target } => write!(f, "{code}({window},{target})"),
             Self::Plan { slot, target } => write!(f, "{code}({slot},{target})"),
             Self::Stale(source, stage) => write!(f, "{code}({},{})", source.name(), stage.name()),
-            Self::Starting(source) => write!(f, "{code}({})", source.name()),
+            Self::Implausible(source) | Self::Starting(source) => write!(f, "{code}({})", source.name()),
             Self::Saturated(End::High, _) => write!(f, "{code}(hi)"),
             Self::Saturated(End::Low, _) => write!(f, "{code}(lo)"),
             _ => f.write_str(code),

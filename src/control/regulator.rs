@@ -243,6 +243,14 @@ impl Regulator {
         self.trim_mw = if self.trim_mw < 0 { left.saturating_neg() } else { left };
     }
 
+    /// Brings the orders in force to where the inverters that answer can follow, at once.
+    pub fn confine(&mut self, fit: impl Fn([Watts; 3]) -> [Watts; 3], dynamics: &Dynamics, now: Mono) {
+        let inside = fit(self.given);
+        if inside != self.given {
+            self.give(inside, now, dynamics);
+        }
+    }
+
     /// From the wanted orders to the given ones: direction hold, deadband, ramp. `wanted` already lies inside
     /// the ladder's range `low..=high`; what is in force now may not, and then moves at once.
     #[expect(clippy::too_many_arguments, reason = "each is one fact of the decision at hand")]

@@ -6,7 +6,7 @@ use super::history::Sample;
 use super::image::{Image, Slot};
 use super::policy::{MAX_INVERTERS, Policy};
 use super::reading::{Reading, Stage, Trust};
-use super::units::{Mono, Soc, Watts};
+use super::units::{Mono, Soc, Span, Watts};
 use super::wiring::{PowerWiring, Wiring};
 
 /// A power per phase and when it was asked for. Without phases the total stands in the first place.
@@ -63,6 +63,60 @@ pub struct Senses {
     pub bms: Trust,
     bms_seen: bool,
     grid: GridSense,
+    frozen: Frozen,
+}
+
+/// A meter that repeats itself to the watt while the inverters move is frozen, whatever its stamps say.
+/// Believing it is worse than silence: each order would be answered by the same error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Frozen {
+    phases: [Watts; 3],
+    last: Mono,
+    /// Samples that said the same, and when the first of them was asked for.
+    same: u8,
+    same_since: Mono,
+    /// Where the inverters were then, and whether they have left it since.
+    inverters: Watts,
+    strayed: bool,
+    /// Since when it counts as frozen, and how often it moved again.
+    since: Option<Mono>,
+    moved: u8,
+}
+
+/// This many samples must be the same, over this time, while the inverters move this far.
+const SAME: u8 = 20;
+const SAME_FOR: Span = Span::secs(10);
+const STRAYED: Watts = Watts(200);
+/// A meter that was frozen must move this often before it is believed.
+const MOVED: u8 = 10;
+
+impl Frozen {
+    /// How far a meter with this reading may be trusted, as far as its movement tells.
+    fn step(&mut self, grid: PhasePower, inverters: Watts, safe: Span, now: Mono) -> Stage {
+        if grid.asked_at > self.last {
+            self.last = grid.asked_at;
+            if grid.phases == self.phases {
+                self.same = self.same.saturating_add(1);
+                self.strayed |= (inverters - self.inverters).abs() > STRAYED;
+                let long = self.same >= SAME && grid.asked_at.since(self.same_since) >= SAME_FOR;
+                if long && self.strayed && self.since.is_none() {
+                    self.since = Some(now);
+                }
+                self.moved = 0;
+            } else {
+                self.moved = self.moved.saturating_add(1);
+                self.phases = grid.phases;
+                (self.same, self.same_since) = (1, grid.asked_at);
+                (self.inverters, self.strayed) = (inverters, false);
+                self.since = self.since.filter(|_| self.moved < MOVED);
+            }
+        }
+        match self.since {
+            None => Stage::Good,
+            Some(since) if now.since(since) < safe => Stage::Degraded,
+            Some(_) => Stage::Safe,
+        }
+    }
 }
 
 /// Whether the utility is there, and since when.
@@ -86,6 +140,8 @@ pub struct Sensed {
     pub bms: Option<Stage>,
     /// Meter power.
     pub grid: Option<PhasePower>,
+    /// The meter speaks, but what it says cannot be.
+    pub implausible: bool,
     /// No utility, or not back for long enough.
     pub island: bool,
 }
@@ -96,6 +152,15 @@ impl Senses {
         let trust = &policy.trust;
         let grid = power(image, &wiring.grid.power);
         let meter = self.meter.update(&trust.meter, grid.map(|grid| grid.asked_at), now);
+        let moving: Watts = wiring
+            .inverters
+            .iter()
+            .filter_map(|wired| power(image, &wired.power))
+            .flat_map(|power| power.phases)
+            .sum();
+        let frozen = grid.map_or(Stage::Good, |grid| self.frozen.step(grid, moving, trust.meter.safe, now));
+        let implausible = frozen > meter;
+        let meter = meter.max(frozen);
         let mut inverter = [Stage::Safe; MAX_INVERTERS];
         for ((stage, memory), wired) in inverter.iter_mut().zip(&mut self.inverters).zip(&wiring.inverters) {
             let heard = power(image, &wired.power).map(|power| power.asked_at);
@@ -105,7 +170,7 @@ impl Senses {
         let soc = self.soc.update(&trust.soc, soc_heard, now);
         let bms = self.bms_stage(policy, wiring, image, now);
         let island = self.island(policy, wiring, image, now);
-        Sensed { meter, inverter, soc, bms, grid, island }
+        Sensed { meter, inverter, soc, bms, grid, implausible, island }
     }
 
     fn bms_stage(&mut self, policy: &Policy, wiring: &Wiring, image: &Image, now: Mono) -> Option<Stage> {

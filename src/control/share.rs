@@ -114,6 +114,75 @@ fn capability(inverter: &InverterWiring, phase: usize, discharge: bool) -> Watts
     rating.scaled(1, phase_count(inverter))
 }
 
+/// What the inverters that answer can do together on each phase, both as positive numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Able {
+    /// Into the battery.
+    pub charge: [Watts; 3],
+    /// Out of the battery.
+    pub discharge: [Watts; 3],
+}
+
+impl Able {
+    /// Of these inverters; `through` is what passes to the loads on their outputs, beside the battery's power.
+    #[must_use]
+    pub fn of(inverters: &[InverterWiring], usable: impl Fn(usize) -> bool, through: Watts) -> Self {
+        let mut able = Self::default();
+        for (_, inverter) in inverters.iter().enumerate().filter(|(at, _)| usable(*at)) {
+            for (phase, (charge, discharge)) in able.charge.iter_mut().zip(&mut able.discharge).enumerate() {
+                *charge += capability(inverter, phase, false);
+                *discharge += capability(inverter, phase, true);
+            }
+        }
+        let feeds = able.charge.map(|most| most > Watts::ZERO);
+        let extra = scale([Watts::ZERO; 3], through, feeds);
+        for ((charge, discharge), extra) in able.charge.iter_mut().zip(&mut able.discharge).zip(extra) {
+            *charge += extra.max(Watts::ZERO);
+            *discharge += (-extra).max(Watts::ZERO);
+        }
+        able
+    }
+
+    /// Keeps each phase inside what its inverters can do. With `share` the others take over what one cannot, as
+    /// far as they can.
+    #[must_use]
+    pub fn fit(&self, phases: [Watts; 3], share: bool) -> [Watts; 3] {
+        let mut out = phases;
+        for ((part, charge), discharge) in out.iter_mut().zip(self.charge).zip(self.discharge) {
+            *part = (*part).max(-charge).min(discharge);
+        }
+        if share { self.add(out, total(phases) - total(out)) } else { out }
+    }
+
+    /// Puts a total on the phases in proportion to what their inverters can do.
+    #[must_use]
+    pub fn spread(&self, total: Watts) -> [Watts; 3] {
+        self.add([Watts::ZERO; 3], total)
+    }
+
+    /// Adds power to the phases in proportion to the room that is left on each.
+    fn add(&self, phases: [Watts; 3], more: Watts) -> [Watts; 3] {
+        let mut room = [Watts::ZERO; 3];
+        for (at, ((room, charge), discharge)) in
+            room.iter_mut().zip(self.charge).zip(self.discharge).enumerate()
+        {
+            let part = phases.get(at).copied().unwrap_or(Watts::ZERO);
+            *room = if more > Watts::ZERO { discharge - part } else { charge + part };
+        }
+        let all = total(room);
+        let more = more.min(all).max(-all);
+        let (mut seen, mut given) = (Watts::ZERO, Watts::ZERO);
+        let mut out = phases;
+        for (part, room) in out.iter_mut().zip(room) {
+            seen += room;
+            let due = more.scaled(i64::from(seen.0), i64::from(all.0));
+            *part += due - given;
+            given = due;
+        }
+        out
+    }
+}
+
 /// Splits the power of each phase over the inverters that feed it, in proportion to what each can do.
 #[must_use]
 pub fn over_inverters(

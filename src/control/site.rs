@@ -87,7 +87,7 @@ pub enum RestoreError {
 }
 
 /// The version of the snapshot's layout.
-const SNAPSHOT: u8 = 1;
+const SNAPSHOT: u8 = 2;
 
 impl Site {
     /// A site that has heard nothing yet.
@@ -234,8 +234,8 @@ impl Site {
         self.step_generator(now, outputs);
         let SiteConfig { policy, wiring, .. } = &self.config;
         let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
-        let State { memory, image, .. } = &mut self.state;
-        decide(policy, wiring, memory, image, active, now, &mut self.decision);
+        let State { memory, image, wall, .. } = &mut self.state;
+        decide(policy, wiring, memory, image, active, *wall, now, &mut self.decision);
         self.count(now);
         self.alarm(now, outputs);
         self.announce(outputs);

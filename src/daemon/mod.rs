@@ -129,9 +129,9 @@ impl Daemon {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::pin!(stop);
         self.publish_now();
-        loop {
+        let ended = loop {
             match self.next_wake(stop.as_mut()).await {
-                Wake::Stop => break,
+                Wake::Stop => break Ok(()),
                 Wake::Heard(report) => {
                     self.heard(&report);
                     for _ in 0..BATCH {
@@ -148,14 +148,15 @@ impl Daemon {
             self.fleet.log_changes();
             if self.fleet.lost_a_task() {
                 error!("a task of an endpoint ended by itself");
-                return Err(RunError::TaskLost);
+                break Err(RunError::TaskLost);
             }
             if self.published_at.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY) {
                 self.publish_now();
             }
-        }
+        };
+        // Also after a bug of our own: what the other endpoints were told must be taken back.
         self.leave().await;
-        Ok(())
+        ended
     }
 
     /// The only place in the control thread that waits, and the only list of what can wake it. Stop first, facts

@@ -7,6 +7,7 @@ use crate::control::policy::{
 };
 use crate::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
 
+use super::timed::{OutageDraft, SlotDraft};
 use super::value::Typed;
 
 /// A profile's values without the comparisons between them.
@@ -32,6 +33,10 @@ pub struct Draft {
     pub devices: BTreeMap<String, DeviceDraft>,
     /// Charge windows by name.
     pub schedule: BTreeMap<String, WindowDraft>,
+    /// Slots of the plan by name.
+    pub plan: BTreeMap<String, SlotDraft>,
+    /// Announced outages by name.
+    pub outage: BTreeMap<String, OutageDraft>,
 }
 
 /// The site's name.

@@ -6,7 +6,8 @@
 
 use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
 use super::measure::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
-use super::value::Kind::{self, Amount, Clock, Flag, Pace, Phases, Text, Texts, Word, Words};
+use super::timed::{OutageDraft, SlotDraft};
+use super::value::Kind::{self, Amount, Clock, Flag, Moment, Pace, Phases, Text, Texts, Word, Words};
 use super::value::Typed;
 
 /// One key of some part `D` of a profile.
@@ -224,6 +225,21 @@ pub static WINDOW: &[Key<WindowDraft>] = rows! { WindowDraft;
     "policy.schedule.NAME.allow_discharge", Flag, allow_discharge, "Whether the battery may discharge above the target inside the window.";
 };
 
+/// Keys of one slot of the plan.
+pub static SLOT: &[Key<SlotDraft>] = rows! { SlotDraft;
+    "policy.plan.NAME.start", Moment, start, "When the slot of the plan begins.";
+    "policy.plan.NAME.duration", Amount(Duration, MINUTE, 24 * HOUR), duration, "How long it lasts.";
+    "policy.plan.NAME.target", Amount(Percent, 100, 10_000), target, "The charge to be at when it ends, in %; the battery is charged or discharged to it.";
+};
+
+/// Keys of one announced outage.
+pub static OUTAGE: &[Key<OutageDraft>] = rows! { OutageDraft;
+    "policy.outage.NAME.start", Moment, start, "When the announced outage begins.";
+    "policy.outage.NAME.duration", Amount(Duration, MINUTE, 7 * 24 * HOUR), duration, "How long it lasts.";
+    "policy.outage.NAME.prepare", UP_TO_A_DAY, prepare, "How long before it the battery begins to be charged.";
+    "policy.outage.NAME.min_soc", SHARE, min_soc, "The charge to have when it begins, in %.";
+};
+
 /// The key of a named unit of a device.
 pub const UNITS: (&str, Kind, &str) = (
     "device.NAME.units.NAME",
@@ -284,6 +300,8 @@ pub fn keys() -> Vec<KeyDoc> {
     all.extend(DEVICE.iter().map(doc));
     all.push(extra(UNITS));
     all.extend(WINDOW.iter().map(doc));
+    all.extend(SLOT.iter().map(doc));
+    all.extend(OUTAGE.iter().map(doc));
     all
 }
 

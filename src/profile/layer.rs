@@ -199,7 +199,11 @@ fn push_text(segments: Vec<String>, text: &str, origin: &Origin, raws: &mut Vec<
 fn name_segment(segments: &mut [String], known: &BTreeSet<String>) {
     let at = match segments.first().map(String::as_str) {
         Some("device") => 1,
-        Some("policy") if segments.get(1).is_some_and(|segment| segment == "schedule") => 2,
+        Some("policy")
+            if segments.get(1).is_some_and(|it| ["schedule", "plan", "outage"].contains(&it.as_str())) =>
+        {
+            2
+        }
         _ => return,
     };
     let Some(name) = segments.get_mut(at) else { return };

@@ -14,6 +14,7 @@ use super::draft::{DeviceDraft, Draft, WindowDraft};
 use super::keys::{self, Key};
 use super::layer::{self, Layer, Leaf, Origin};
 use super::nearest;
+use super::timed::{OutageDraft, SlotDraft};
 use super::value::{Kind, Typed};
 
 /// What is laid over a profile's file.
@@ -92,8 +93,10 @@ pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> 
     let mut open = Vec::new();
     let mut folders = BTreeMap::new();
     files(text, &mut open, &mut layers, &mut folders, mistakes);
-    let known: BTreeSet<String> =
-        ["device", "policy.schedule"].iter().flat_map(|table| merged(&layers).names(table)).collect();
+    let known: BTreeSet<String> = ["device", "policy.schedule", "policy.plan", "policy.outage"]
+        .iter()
+        .flat_map(|table| merged(&layers).names(table))
+        .collect();
     layers.push(layer::environment(&overrides.environment, &known, mistakes));
     layers.push(layer::command_line(&overrides.set, mistakes));
     layers.push(layer::edits(&overrides.edits, mistakes));
@@ -168,6 +171,12 @@ fn defaults(said: &Effective) -> Layer {
     }
     for name in said.names("policy.schedule") {
         push_defaults::<WindowDraft>(keys::WINDOW, &|path| path.replace("NAME", &name), &mut layer);
+    }
+    for name in said.names("policy.plan") {
+        push_defaults::<SlotDraft>(keys::SLOT, &|path| path.replace("NAME", &name), &mut layer);
+    }
+    for name in said.names("policy.outage") {
+        push_defaults::<OutageDraft>(keys::OUTAGE, &|path| path.replace("NAME", &name), &mut layer);
     }
     layer
 }
@@ -259,6 +268,12 @@ pub fn draft(effective: &Effective) -> Draft {
     for name in effective.names("policy.schedule") {
         draft.schedule.insert(name, WindowDraft::default());
     }
+    for name in effective.names("policy.plan") {
+        draft.plan.insert(name, SlotDraft::default());
+    }
+    for name in effective.names("policy.outage") {
+        draft.outage.insert(name, OutageDraft::default());
+    }
     for leaf in effective.leaves.values().filter(|leaf| leaf.origin != Origin::Default) {
         place(&mut draft, leaf);
     }
@@ -281,6 +296,16 @@ fn place(draft: &mut Draft, leaf: &Leaf) {
         ["policy", "schedule", name, key] => {
             if let Some(window) = draft.schedule.get_mut(*name) {
                 put(keys::WINDOW, &format!("policy.schedule.NAME.{key}"), window, leaf);
+            }
+        }
+        ["policy", "plan", name, key] => {
+            if let Some(slot) = draft.plan.get_mut(*name) {
+                put(keys::SLOT, &format!("policy.plan.NAME.{key}"), slot, leaf);
+            }
+        }
+        ["policy", "outage", name, key] => {
+            if let Some(outage) = draft.outage.get_mut(*name) {
+                put(keys::OUTAGE, &format!("policy.outage.NAME.{key}"), outage, leaf);
             }
         }
         _ => put(keys::SITE, &leaf.path, draft, leaf),

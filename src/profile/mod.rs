@@ -13,6 +13,7 @@ mod nearest;
 mod offer;
 pub mod report;
 mod site;
+mod timed;
 mod value;
 mod wire;
 

@@ -11,6 +11,7 @@ use crate::device::mistake::Mistake;
 use super::layer::Origin;
 use super::measure::Measure;
 use super::site::{Checked, DeviceConfig};
+use super::value::print_moment;
 
 /// A checked site for people.
 #[must_use]
@@ -195,6 +196,16 @@ fn policy(site: &Checked) -> Vec<(&'static str, String)> {
             "window",
             format!("{name}: charge to {} for {lasts} from {}", window.target, clock(window.start)),
         ));
+    }
+    if let (Some(first), Some(last)) = (policy.plan.first(), policy.plan.last()) {
+        let (from, to) = (first.start, last.start.saturating_add(last.duration.whole_secs()));
+        let slots = policy.plan.len();
+        lines.push(("plan", format!("{slots} slots from {} to {}", print_moment(from), print_moment(to))));
+    }
+    for outage in &policy.outage {
+        let ahead = Measure::Duration.print(outage.prepare.0);
+        let from = print_moment(outage.start);
+        lines.push(("outage", format!("from {from}: charge to {} from {ahead} before it", outage.min_soc)));
     }
     if let Some(generator) = &policy.generator {
         lines.extend(generator_lines(generator));

@@ -11,6 +11,8 @@ pub enum Kind {
     Amount(Measure, i64, i64),
     /// Local time of day, carried in seconds.
     Clock,
+    /// Date and time with its distance from UTC, carried in UTC seconds since 1970.
+    Moment,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Any of these words, as a list.
@@ -69,6 +71,7 @@ impl Kind {
                 })
             }
             Self::Clock => clock(value).map(Typed::Whole).ok_or_else(|| self.refuse(value)),
+            Self::Moment => moment(value).map(Typed::Whole).ok_or_else(|| self.refuse(value)),
             Self::Word(words) => match value.as_str() {
                 Some(word) if words.contains(&word) => Ok(Typed::Text(word.to_owned())),
                 Some(word) => Err(self.unknown_word(words, word)),
@@ -117,6 +120,7 @@ impl Kind {
                 format!("{}, {} to {}", measure.noun(), measure.print(low), measure.print(high))
             }
             Self::Clock => "a time of day, \"00:00\" to \"23:59:59\"".to_owned(),
+            Self::Moment => "a date and time of whole seconds with Z or the distance from UTC".to_owned(),
             Self::Word(words) => format!("one of {}", listed(words)),
             Self::Words(words) => format!("a list of {}", listed(words)),
             Self::Text => "text".to_owned(),
@@ -142,6 +146,7 @@ impl Kind {
             },
             (Self::Pace, Typed::Whole(raw)) => quoted(&Measure::Power.print(*raw)),
             (Self::Clock, Typed::Whole(raw)) => quoted(&print_clock(*raw)),
+            (Self::Moment, Typed::Whole(raw)) => quoted(&print_moment(*raw)),
             (_, Typed::Whole(raw)) => raw.to_string(),
         }
     }
@@ -151,6 +156,7 @@ impl Kind {
             Self::Flag => "true or false, without quotes".to_owned(),
             Self::Amount(measure, ..) => measure.example().to_owned(),
             Self::Clock => "\"22:00\"".to_owned(),
+            Self::Moment => "\"2026-06-01T12:00:00Z\" or \"2026-06-01T14:00:00+02:00\"".to_owned(),
             Self::Word(words) => format!("one of {}", listed(words)),
             Self::Words(words) => format!("a list such as [\"{}\"]", words.first().unwrap_or(&"")),
             Self::Text => "text in quotes".to_owned(),
@@ -253,6 +259,16 @@ fn clock(value: &toml::Value) -> Option<i64> {
     parts.next().is_none().then_some(hour * 3_600 + minute * 60 + second)
 }
 
+fn moment(value: &toml::Value) -> Option<i64> {
+    let stamp: jiff::Timestamp = value.as_str()?.parse().ok()?;
+    (stamp.subsec_nanosecond() == 0).then(|| stamp.as_second())
+}
+
+/// UTC seconds since 1970 as people write them.
+pub(super) fn print_moment(raw: i64) -> String {
+    jiff::Timestamp::from_second(raw).map_or_else(|_| raw.to_string(), |stamp| stamp.to_string())
+}
+
 fn print_clock(raw: i64) -> String {
     let (hour, minute, second) = (raw / 3_600, raw / 60 % 60, raw % 60);
     if second == 0 { format!("{hour:02}:{minute:02}") } else { format!("{hour:02}:{minute:02}:{second:02}") }
@@ -276,11 +292,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn moments_say_how_far_they_are_from_utc() {
+        let noon = 1_780_315_200;
+        for written in ["2026-06-01T12:00:00Z", "2026-06-01T14:00:00+02:00", "2026-06-01 14:00+02:00"] {
+            assert_eq!(moment(&text(written)), Some(noon), "{written}");
+        }
+        assert_eq!(print_moment(noon), "2026-06-01T12:00:00Z");
+        for wrong in ["2026-06-01T12:00:00", "2026-06-01", "12:00", "2026-06-01T12:00:00.5Z", ""] {
+            assert_eq!(moment(&text(wrong)), None, "{wrong}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_from_the_environment_makes_a_key_fall_over(written in "\\PC*") {
             let words = Kind::Words(&["battery", "inverter"]);
-            for kind in [Kind::Flag, Kind::Clock, words, Kind::Text, Kind::Texts, Kind::Phases, Kind::Pace] {
+            for kind in [Kind::Flag, Kind::Clock, Kind::Moment, words, Kind::Text, Kind::Texts, Kind::Phases, Kind::Pace] {
                 let _ = kind.read(&kind.toml_of_text(&written), true);
             }
         }

@@ -31,6 +31,11 @@ pub struct Desk {
 
 impl Desk {
     pub fn new(params: Params, change: impl FnOnce(&mut Policy)) -> Self {
+        Self::seeded(params, 1, change)
+    }
+
+    /// The same with other weather, appliances and noise.
+    pub fn seeded(params: Params, seed: u64, change: impl FnOnce(&mut Policy)) -> Self {
         let mut config = SiteConfig::default();
         let mut ids = Vec::new();
         for (name, quantity, steps) in HEARD {
@@ -74,7 +79,7 @@ impl Desk {
         policy.battery.floor = Soc::percent(10);
         policy.regulator.meter_lag = Some(millis(params.meter_lag));
         change(policy);
-        let mut plant = Plant::new(params, 1);
+        let mut plant = Plant::new(params, seed);
         plant.set("battery.soc", 60.0).unwrap();
         Self { plant, site: Site::new(config), ids, wake_at: Mono::ZERO, ticks: 0, commands: Vec::new() }
     }

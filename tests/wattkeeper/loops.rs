@@ -1,6 +1,6 @@
 //! The regulator closed over the plant at 50 ms steps: settling, overshoot, limit cycles.
 
-use wattkeeper::control::units::Span;
+use wattkeeper::control::units::{Span, Watts};
 use wattkeeper::plant::physics::Params;
 
 use crate::bench_site::Desk;
@@ -75,5 +75,74 @@ fn a_lag_declared_wrong_by_a_factor_of_two_swings_less_and_less() {
         let response = response(plant(0.5, 0.6, meter_lag), 3_000.0, Some(declared));
         let text = format!("true {meter_lag} declared {declared}: {response:?}");
         assert!(response.swing < 150.0 && response.settled <= 120.0, "{text}");
+    }
+}
+
+#[test]
+fn a_site_that_may_not_export_does_not_hunt_at_the_limit() {
+    let mut worst = Vec::new();
+    for meter_lag in [0.2, 1.0, 2.0, 3.0] {
+        for declared in [Some(meter_lag), Some(meter_lag * 2.0), Some(meter_lag * 0.5), None] {
+            for (before, after) in [(500.0, 3_500.0), (3_500.0, 500.0)] {
+                let mut desk = Desk::new(plant(0.5, 0.6, meter_lag), |policy| {
+                    policy.regulator.meter_lag =
+                        declared.map(|seconds: f64| Span::millis((seconds * 1_000.0) as i64));
+                    policy.grid.export_limit = Some(Watts(0));
+                });
+                desk.set("load.power", before);
+                desk.run(90.0);
+                // The load is never quite still.
+                let mut grid = Vec::new();
+                for second in 0..120 {
+                    desk.set("load.power", after + [0.0, 25.0, -20.0, 10.0, -15.0][second % 5]);
+                    grid.extend(desk.run(1.0));
+                }
+                let last = &grid[grid.len() - 1_200..];
+                let high = last.iter().fold(f64::MIN, |a, b| a.max(*b));
+                let low = last.iter().fold(f64::MAX, |a, b| a.min(*b));
+                let settled =
+                    grid.iter().rposition(|watts| watts.abs() > 100.0).map_or(0.0, |at| at as f64 * 0.05);
+                if high - low > 150.0 || settled > 60.0 {
+                    worst.push(format!(
+                        "meter {meter_lag} declared {declared:?} to {after}: {low:.0}..{high:.0} W in the last minute, settled {settled:.1}"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(worst.is_empty(), "{}", worst.join("\n"));
+}
+
+#[test]
+fn a_noisy_house_is_followed_without_a_limit_cycle() {
+    for (seed, meter_lag, declared) in [(1, 0.3, Some(0.3)), (2, 1.0, Some(1.0)), (3, 1.0, None)] {
+        let params = Params {
+            start: 17.0,
+            load_base: 450.0,
+            load_noise: 8.0,
+            load_appliances: 1.0,
+            pv_peak: 3_000.0,
+            ..plant(0.5, 0.6, meter_lag)
+        };
+        let mut desk = Desk::seeded(params, seed, |policy| {
+            policy.regulator.meter_lag = declared.map(|seconds| Span::millis((seconds * 1_000.0) as i64));
+        });
+        desk.run(60.0);
+        let grid = desk.run(1_200.0);
+        let mean = grid.iter().map(|watts| watts.abs()).sum::<f64>() / grid.len() as f64;
+        let mut sides = grid.iter().filter(|watts| watts.abs() > 150.0).map(|watts| *watts > 0.0);
+        let mut side = sides.next();
+        let mut reversals = 0;
+        for now in sides {
+            reversals += u32::from(side.replace(now) != Some(now));
+        }
+        let per_minute = f64::from(reversals) / 20.0;
+        println!(
+            "lag {meter_lag} declared {declared:?}: mean |grid| {mean:.0} W, {per_minute} reversals a minute"
+        );
+        assert!(
+            per_minute <= 2.0 && mean < 150.0,
+            "lag {meter_lag} declared {declared:?}: {mean} W, {reversals}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 mod bench_site;
 mod cost;
+mod days;
 mod loops;
 mod readme;
 mod rig;

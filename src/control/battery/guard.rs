@@ -112,7 +112,7 @@ impl Guard {
         let (low, high) = (soc.value.min(believed), soc.value.max(believed));
         let recharge_floor = self.raised_at.map_or(policy.floor, |raised| raised.min(policy.floor));
         self.advance(policy, low, high, recharge_floor);
-        self.ease(policy, inputs.surplus, believed, now);
+        self.ease(policy, inputs.surplus, low, now);
     }
 
     /// An operator raised the floor above the charge: held, but no recharge because of that alone.
@@ -194,6 +194,20 @@ impl Guard {
 mod tests {
     use super::*;
     use crate::control::units::WattHours;
+
+    #[test]
+    fn a_surplus_does_not_lift_the_block_of_a_charge_that_fell_to_the_floor() {
+        let policy = BatteryPolicy { capacity: Some(WattHours(10_000)), ..BatteryPolicy::default() };
+        let mut guard = Guard::default();
+        for second in 0..100 {
+            let now = Mono::ZERO + Span::secs(second);
+            let soc = Some(Reading { value: Soc::percent(if second < 98 { 40 } else { 9 }), asked_at: now });
+            let inputs = GuardInputs { soc, current: Some(MilliAmps(0)), surplus: Some(Watts(500)) };
+            guard.step(&policy, inputs, now);
+        }
+        assert!(guard.jumping());
+        assert_eq!(guard.state(), GuardState::FloorHeld);
+    }
 
     /// One line per sample: charge in percent, then the state's name.
     #[track_caller]

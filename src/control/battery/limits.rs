@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::policy::{BatteryPolicy, GuardKind};
 use crate::control::reading::{Reading, Stage};
-use crate::control::reason::Reason;
-use crate::control::units::{DeciCelsius, MilliAmps, MilliVolts, Mono, Watts};
+use crate::control::reason::{Reason, Source};
+use crate::control::units::{DeciCelsius, MilliAmps, MilliVolts, Mono, Span, Watts};
 
 /// A temperature that left its window must come back this far inside.
 const TEMPERATURE_BACK: DeciCelsius = DeciCelsius(20);
+/// A battery keeps its temperature this long: a word as old as this still says something about it.
+const TEMPERATURE_KEEPS: Span = Span::secs(300);
 
 /// What the limits look at.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +27,10 @@ pub struct LimitInputs {
     pub charge_voltage: Option<MilliVolts>,
     /// How far the BMS may be trusted; `None` when none was ever heard and none is required.
     pub bms: Option<Stage>,
-    /// DC-coupled PV charging the battery, when it is known well.
+    /// DC-coupled PV charging the battery that discharging may count on.
     pub pv_dc: Watts,
+    /// The most there may be of it, which is charge already.
+    pub pv_dc_most: Watts,
     /// Whether the inverter alone carries the site.
     pub island: bool,
 }
@@ -45,6 +49,7 @@ pub struct Limits {
 pub struct LimitMemory {
     under_voltage: bool,
     out_of_window: bool,
+    temperature: Option<Reading<DeciCelsius>>,
     /// Share of the CCL that the voltage limit leaves, in thousandths.
     taper: i32,
     at: Mono,
@@ -52,7 +57,7 @@ pub struct LimitMemory {
 
 impl Default for LimitMemory {
     fn default() -> Self {
-        Self { under_voltage: false, out_of_window: false, taper: 1_000, at: Mono::ZERO }
+        Self { under_voltage: false, out_of_window: false, temperature: None, taper: 1_000, at: Mono::ZERO }
     }
 }
 
@@ -68,7 +73,7 @@ impl LimitMemory {
         let mut limits = Limits { charge: None, discharge: None };
         self.bms(policy, inputs, now, &mut limits);
         self.voltage_floor(policy, inputs, &mut limits);
-        self.temperature(policy, inputs, &mut limits);
+        self.temperature(policy, inputs, now, &mut limits);
         self.at = now;
         limits
     }
@@ -106,7 +111,7 @@ impl LimitMemory {
             // Cautious on both sides: losses never push the battery beyond what its BMS allows.
             GuardKind::Standard => (voltage.times(tapered), voltage.times(dcl).scaled(90, 100)),
         };
-        limits.charge = Some(((charge - inputs.pv_dc).max(Watts::ZERO), reason));
+        limits.charge = Some(((charge - inputs.pv_dc_most).max(Watts::ZERO), reason));
         limits.discharge = Some((discharge + inputs.pv_dc.scaled(90, 100), Reason::BmsDcl(dcl)));
     }
 
@@ -139,7 +144,14 @@ impl LimitMemory {
 
     fn voltage_floor(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, limits: &mut Limits) {
         let Some(floor) = policy.voltage_floor else { return };
-        let Some(voltage) = inputs.voltage.map(|reading| reading.value) else { return };
+        let Some(voltage) = inputs.voltage.map(|reading| reading.value) else {
+            // A floor that nobody can see may have been passed.
+            let unseen = Reason::Stale(Source::Battery, Stage::Safe);
+            if limits.discharge.is_none_or(|(most, _)| most > Watts::ZERO) {
+                limits.discharge = Some((Watts::ZERO, unseen));
+            }
+            return;
+        };
         if voltage <= floor {
             self.under_voltage = true;
         } else if voltage >= floor.scaled(102, 100) {
@@ -150,9 +162,16 @@ impl LimitMemory {
         }
     }
 
-    fn temperature(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, limits: &mut Limits) {
+    fn temperature(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, now: Mono, limits: &mut Limits) {
         let Some((coldest, hottest)) = policy.temperature else { return };
-        let Some(at) = inputs.temperature.map(|reading| reading.value) else { return };
+        self.temperature = inputs.temperature.or(self.temperature);
+        let known = self.temperature.filter(|reading| reading.age(now) <= TEMPERATURE_KEEPS);
+        let Some(at) = known.map(|reading| reading.value) else {
+            let off = (Watts::ZERO, Reason::Stale(Source::Battery, Stage::Safe));
+            limits.charge = Some(off);
+            limits.discharge = Some(off);
+            return;
+        };
         if at < coldest || at > hottest {
             self.out_of_window = true;
         } else if at >= coldest + TEMPERATURE_BACK && at <= hottest - TEMPERATURE_BACK {
@@ -180,6 +199,7 @@ mod tests {
             charge_voltage: None,
             bms: Some(Stage::Good),
             pv_dc: Watts::ZERO,
+            pv_dc_most: Watts::ZERO,
             island: false,
         }
     }

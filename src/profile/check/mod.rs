@@ -4,6 +4,7 @@ mod devices;
 mod needs;
 mod policy;
 mod polls;
+mod timed;
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,7 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
     let draft = layers::draft(&effective);
     let devices = devices::resolve(&draft, &mut findings);
     policy::compare(&draft, &mut findings);
+    timed::compare(&draft, &mut findings);
     let wired = wire::wire(&devices, draft.policy.authority);
     if findings.knows_devices() {
         needs::inputs(&draft, &devices, &wired, &mut findings);
@@ -135,9 +137,6 @@ fn notes(draft: &Draft, devices: &[Resolved], wired: &Wired) -> Vec<String> {
     }
     if ordering && draft.policy.authority.0 == 0 {
         notes.push("authority is not set: every inverter order is shown as 0 W".to_owned());
-    }
-    if !draft.schedule.is_empty() {
-        notes.push("policy.schedule is checked but not followed yet: no window charges anything".to_owned());
     }
     let lag = draft.policy.regulator.meter_lag.is_some() || meter_lag(devices).is_some();
     if ordering && draft.policy.grid.connected && !lag {

@@ -90,12 +90,18 @@ fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
             format!("{role}, or write floor = 0"),
         );
     }
-    if let (Some(name), None) = (draft.schedule.keys().next(), wiring.soc) {
-        findings.refuse(
-            &format!("policy.schedule.{name}.target"),
-            "a charge window needs battery.soc, and no device provides it",
-            format!("{role}, or remove the window"),
-        );
+    for (table, key, first, what) in [
+        ("schedule", "target", draft.schedule.keys().next(), "charge window"),
+        ("plan", "target", draft.plan.keys().next(), "plan"),
+        ("outage", "min_soc", draft.outage.keys().next(), "preparation for an outage"),
+    ] {
+        if let (Some(name), None) = (first, wiring.soc) {
+            findings.refuse(
+                &format!("policy.{table}.{name}.{key}"),
+                format!("a {what} needs battery.soc, and no device provides it"),
+                format!("{role}, or remove the {what}"),
+            );
+        }
     }
     if policy.voltage_floor.is_some() && wiring.voltage.is_none() {
         findings.refuse(

@@ -43,7 +43,6 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         );
     }
     generator(draft, findings);
-    schedule(draft, findings);
 }
 
 fn battery(draft: &Draft, findings: &mut Findings<'_>) {
@@ -235,22 +234,6 @@ fn thresholds(
     }
 }
 
-fn schedule(draft: &Draft, findings: &mut Findings<'_>) {
-    for (name, window) in &draft.schedule {
-        for (key, missing, example) in
-            [("start", window.start.is_none(), "02:00"), ("duration", window.duration.is_none(), "3h")]
-        {
-            if missing {
-                findings.refuse(
-                    &format!("policy.schedule.{name}.{key}"),
-                    format!("the window has no {key}"),
-                    format!("write {key} = \"{example}\""),
-                );
-            }
-        }
-    }
-}
-
 /// The policy of a profile without mistakes.
 pub fn build(draft: &Draft, devices: &[Resolved], wired: &Wired, effective: &Effective) -> Policy {
     let mut policy = draft.policy.clone();
@@ -265,6 +248,8 @@ pub fn build(draft: &Draft, devices: &[Resolved], wired: &Wired, effective: &Eff
     };
     policy.regulator.meter_lag = policy.regulator.meter_lag.or(super::meter_lag(devices));
     policy.schedule = draft.schedule.values().filter_map(|window| window.window()).collect();
+    policy.plan = super::timed::plan(draft);
+    policy.outage = super::timed::outages(draft);
     let wanted = effective.says("policy.generator") || starter(devices).is_some();
     policy.generator = wanted.then(|| build_generator(draft, wired));
     policy

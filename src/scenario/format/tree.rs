@@ -80,7 +80,8 @@ impl Tree {
 pub(crate) fn parse(text: &str, file: &str, mistakes: &mut Vec<Mistake>) -> Tree {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    // What follows the first is mostly its consequence.
+    if let Some(error) = errors.into_iter().next() {
         mistakes.push(Mistake {
             file: file.to_owned(),
             line: error.span().map_or(0, |span| lines.at(span.start)),

@@ -2,6 +2,7 @@
 
 use crate::control::decision::ForcedCharge;
 use crate::control::input::Order;
+use crate::control::schedule::window;
 use crate::control::units::{Soc, Watts};
 use crate::control::wiring::ActuatorKind;
 use crate::device::mistake::Mistake;
@@ -12,10 +13,7 @@ use super::World;
 
 /// Outputs of the format that this version does not have yet. Expecting one is a mistake: it would be true of
 /// nothing.
-const NOT_YET: [&str; 13] = [
-    "schedule.*",
-    "plan.*",
-    "outage.*",
+const NOT_YET: [&str; 10] = [
     "guard.limit",
     "guard.flags",
     "grid.export_limit",
@@ -29,7 +27,7 @@ const NOT_YET: [&str; 13] = [
 ];
 
 /// Outputs without a device's name in them.
-const PLAIN: [&str; 27] = [
+const PLAIN: [&str; 32] = [
     "battery.order",
     "battery.max_charge",
     "battery.max_discharge",
@@ -39,6 +37,11 @@ const PLAIN: [&str; 27] = [
     "grid.setpoint",
     "guard.state",
     "guard.floor",
+    "schedule.state",
+    "schedule.target",
+    "schedule.next",
+    "plan.state",
+    "outage.state",
     "generator.command",
     "generator.load_permit",
     "generator.state",
@@ -140,6 +143,11 @@ impl World<'_> {
             }),
             "guard.state" => Some(word(decision.guard.name())),
             "guard.floor" => Some(decision.floor.map_or(Found::Unknown, percent)),
+            "schedule.state" => Some(word(decision.timed.schedule.name())),
+            "schedule.target" => Some(decision.timed.target.map_or(Found::Unknown, percent)),
+            "schedule.next" => Some(self.next_window()),
+            "plan.state" => Some(word(decision.timed.plan.name())),
+            "outage.state" => Some(word(decision.timed.outage.name())),
             "generator.command" => Some(Found::Flag(self.devices.contact().unwrap_or(generator.command))),
             "generator.load_permit" => Some(Found::Flag(generator.load_permit)),
             "generator.state" => Some(word(generator.state.name())),
@@ -165,6 +173,18 @@ impl World<'_> {
             "replay" => Some(word(if self.same { "same" } else { "different" })),
             _ => self.inverter_order(name),
         }
+    }
+
+    /// Local time at which the next charge window begins, such as `2026-06-02T02:00:00`.
+    fn next_window(&self) -> Found {
+        let policy = self.checked.as_ref().map(|checked| &checked.site.policy);
+        let wall = self.clock.read(self.now);
+        let next = policy.filter(|_| wall.valid).and_then(|policy| window::next(&policy.schedule, wall));
+        // Local seconds, read as if they were UTC, are local time.
+        let local = next.and_then(|local| jiff::Timestamp::from_second(local).ok());
+        local.map_or(Found::Unknown, |local| {
+            Found::Word(local.to_zoned(jiff::tz::TimeZone::UTC).datetime().to_string())
+        })
     }
 
     /// The binding reasons and those of the generator.

@@ -1,0 +1,106 @@
+//! What is wanted: the wish of the highest rung that has one.
+
+use crate::control::decision::{ForcedCharge, GuardState};
+use crate::control::ladder::Ladder;
+use crate::control::policy::{GuardKind, Pace, Policy};
+use crate::control::reading::Stage;
+use crate::control::reason::{Reason, Tier};
+use crate::control::schedule::{Act, Claim, TimedInputs};
+use crate::control::share;
+use crate::control::units::{Wall, Watts};
+
+use super::{Known, Memory};
+
+/// What is wanted, by whom and why.
+pub(super) struct Wish {
+    pub tier: Tier,
+    pub reason: Reason,
+    pub phases: [Watts; 3],
+}
+
+/// The wish of the highest rung that has one.
+pub(super) fn wanted(
+    policy: &Policy,
+    memory: &Memory,
+    known: &Known,
+    ladder: &Ladder,
+    claim: Option<Claim>,
+) -> Wish {
+    let regulator = &memory.regulator;
+    let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
+    if !known.sensed.island {
+        if memory.guard.state() == GuardState::FloorRecharge
+            && let Some(soc) = known.soc
+        {
+            let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
+            let most = recharge_power(policy).map_or(ladder.low(), |pace| ladder.low().max(-pace));
+            return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
+        }
+        if policy.battery.keep_charged {
+            return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
+        }
+    }
+    if let Some(Claim { tier, reason, act }) = claim {
+        match act {
+            Act::Charge => return Wish { tier, reason, phases: all(ladder.low()) },
+            // What the battery is to do, and what the inverter must do beside it.
+            Act::Power(power) => {
+                return Wish { tier, reason, phases: all(power + known.pv_dc - known.load_out) };
+            }
+            Act::Hold(_) | Act::Free => {}
+        }
+    }
+    let setpoint = policy.grid.setpoint;
+    let reason = Reason::SelfConsumption(setpoint);
+    let phases = match regulator.load() {
+        Some(load) if !known.sensed.island => {
+            share::allocate(policy.phases, load, setpoint - regulator.trim(), known.controlled)
+        }
+        Some(_) | None => [Watts::ZERO; 3],
+    };
+    Wish { tier: Tier::Default, reason, phases }
+}
+
+/// How hard a recharge pulls: as the operator said; else, in the standard guard, a tenth of the capacity per
+/// hour when it is known; else as hard as the limits allow.
+fn recharge_power(policy: &Policy) -> Option<Watts> {
+    match policy.battery.recharge_pace {
+        Some(Pace::Full) => None,
+        Some(Pace::Power(power)) => Some(power),
+        None if policy.battery.guard == GuardKind::VictronCompatible => None,
+        None => {
+            policy.battery.capacity.map(|capacity| Watts::saturated(capacity.0.checked_div(10).unwrap_or(0)))
+        }
+    }
+}
+
+/// Charging that does not wait for a surplus.
+pub(super) fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
+    let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
+    let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
+    if (recharging || claimed) && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
+}
+
+/// Schedule, plan and outages go on nothing but a good charge.
+pub(super) fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -> TimedInputs {
+    let soc = known.soc.filter(|_| known.sensed.soc == Stage::Good).map(|soc| soc.value);
+    TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged }
+}
+
+/// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
+/// something else binds or wishes. Without grid, or while the generator feeds the site, the inverter's power is not
+/// the grid's counterpart: what it charges from the engine would read as a wish to export.
+pub(super) fn supervised_setpoint(
+    policy: &Policy,
+    memory: &Memory,
+    known: &Known,
+    bound: bool,
+    order: Watts,
+) -> Watts {
+    let steered = !known.sensed.island && !known.generator_active;
+    let forced = memory.guard.state() != GuardState::Ok;
+    match memory.regulator.load().map(share::total) {
+        Some(load) if steered && (bound || forced) => load - order,
+        Some(_) | None => policy.grid.setpoint,
+    }
+}

@@ -1,0 +1,97 @@
+//! Charge windows, plan and announced outages: whole, few enough, and not two slots of the plan at once.
+
+use crate::control::policy::{Outage, PlanSlot};
+use crate::control::schedule::{MAX_OUTAGES, MAX_SLOTS, MAX_WINDOWS};
+use crate::profile::draft::Draft;
+
+use super::Findings;
+
+/// Finds what is missing, too much or contradicts itself.
+pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
+    for (name, window) in &draft.schedule {
+        let keys = [
+            ("start", window.start.is_none(), "\"02:00\""),
+            ("duration", window.duration.is_none(), "\"3h\""),
+        ];
+        missing(&format!("policy.schedule.{name}"), "window", &keys, findings);
+    }
+    for (name, slot) in &draft.plan {
+        let keys = [
+            ("start", slot.start.is_none(), "\"2026-06-01T12:00:00Z\""),
+            ("duration", slot.duration.is_none(), "\"1h\""),
+            ("target", slot.target.is_none(), "80"),
+        ];
+        missing(&format!("policy.plan.{name}"), "slot", &keys, findings);
+    }
+    for (name, outage) in &draft.outage {
+        let keys = [
+            ("start", outage.start.is_none(), "\"2026-06-01T12:00:00Z\""),
+            ("duration", outage.duration.is_none(), "\"2h\""),
+            ("min_soc", outage.min_soc.is_none(), "80"),
+        ];
+        missing(&format!("policy.outage.{name}"), "outage", &keys, findings);
+    }
+    few("policy.schedule", draft.schedule.keys().nth(MAX_WINDOWS), MAX_WINDOWS, findings);
+    few("policy.plan", draft.plan.keys().nth(MAX_SLOTS), MAX_SLOTS, findings);
+    few("policy.outage", draft.outage.keys().nth(MAX_OUTAGES), MAX_OUTAGES, findings);
+    if !draft.plan.is_empty() && draft.policy.battery.capacity.is_none() {
+        findings.refuse(
+            "policy.battery.capacity",
+            "a plan turns percent into power, and needs the battery's capacity for it",
+            "write capacity = \"10 kWh\" (your battery's figure), or remove the plan",
+        );
+    }
+    overlaps(draft, findings);
+}
+
+fn missing(table: &str, what: &str, keys: &[(&str, bool, &str)], findings: &mut Findings<'_>) {
+    for (key, missing, example) in keys {
+        if *missing {
+            findings.refuse(
+                &format!("{table}.{key}"),
+                format!("the {what} has no {key}"),
+                format!("write {key} = {example}"),
+            );
+        }
+    }
+}
+
+fn few(table: &str, first_too_many: Option<&String>, most: usize, findings: &mut Findings<'_>) {
+    if let Some(name) = first_too_many {
+        findings.refuse(
+            &format!("{table}.{name}"),
+            format!("more than {most} entries in {table}"),
+            format!("leave at most {most}"),
+        );
+    }
+}
+
+fn overlaps(draft: &Draft, findings: &mut Findings<'_>) {
+    let mut slots: Vec<(&String, PlanSlot)> =
+        draft.plan.iter().filter_map(|(name, slot)| Some((name, slot.slot()?))).collect();
+    slots.sort_by_key(|(_, slot)| slot.start);
+    for pair in slots.windows(2) {
+        let [(before, first), (name, second)] = pair else { continue };
+        if second.start < first.start.saturating_add(first.duration.whole_secs()) {
+            findings.refuse(
+                &format!("policy.plan.{name}.start"),
+                format!("the slot begins before the slot {before} is over"),
+                format!("write a later start, or a shorter duration of {before}"),
+            );
+        }
+    }
+}
+
+/// The slots of the plan in the order in which they begin.
+pub fn plan(draft: &Draft) -> Vec<PlanSlot> {
+    let mut plan: Vec<PlanSlot> = draft.plan.values().filter_map(|slot| slot.slot()).collect();
+    plan.sort_by_key(|slot| slot.start);
+    plan
+}
+
+/// The announced outages in the order in which they begin.
+pub fn outages(draft: &Draft) -> Vec<Outage> {
+    let mut outages: Vec<Outage> = draft.outage.values().filter_map(|outage| outage.outage()).collect();
+    outages.sort_by_key(|outage| outage.start);
+    outages
+}

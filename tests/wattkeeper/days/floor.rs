@@ -1,0 +1,93 @@
+//! Invariant 2: no discharge at or below the floor that applies.
+
+use wattkeeper::control::decision::{Decision, GuardState};
+use wattkeeper::control::policy::GuardKind;
+use wattkeeper::control::units::Mono;
+
+use super::known::Known;
+
+/// Rounding of shares, in W.
+const SLACK: i64 = 3;
+
+/// The floor, followed a second time.
+#[derive(Default)]
+pub struct Floor {
+    /// At the floor, and not yet back above the resume value.
+    held: bool,
+    floor: Option<i64>,
+    /// The charge at which somebody raised the floor above it.
+    raised_at: Option<i64>,
+    guard: GuardState,
+}
+
+impl Floor {
+    pub fn check(&mut self, now: Mono, known: &Known, decision: &Decision) -> Result<(), String> {
+        let battery = &known.policy.battery;
+        let floor = i64::from(battery.floor.centi());
+        let soc = known.worst_soc(now);
+        let standard = battery.guard == GuardKind::Standard;
+        if let Some(soc) = soc {
+            if soc <= floor && soc < 10_000 && floor > 0 {
+                self.held = true;
+            } else if soc >= (floor + i64::from(battery.resume_centi)).min(10_000) {
+                self.held = false;
+            }
+            if self.floor.is_some_and(|before| floor > before) && soc < floor {
+                self.raised_at = Some(soc);
+            }
+            if soc >= floor {
+                self.raised_at = None;
+            }
+            self.floor = Some(floor);
+        }
+        let flow = i64::from(decision.battery_order.0) + known.load_out(now);
+        let sun = known.pv_dc(now);
+        let island = known.island(now);
+        let low = |limit: i64| soc.is_some_and(|soc| limit > 0 && soc <= limit && soc < 10_000);
+        let metered = known.wiring.battery.soc.is_some();
+        // In island nothing is ordered; what the loads draw is for the inverter's own limits.
+        let blocked = !island
+            && metered
+            && (soc.is_none()
+                || low(floor)
+                || battery.keep_charged
+                || (standard && low(i64::from(battery.absolute_floor.centi()))));
+        let discharges = i64::from(decision.battery_order.0) > 0 || known.load_out(now) == 0;
+        if blocked && discharges && flow > sun + SLACK {
+            return Err(format!(
+                "discharge of {flow} W (sun on the battery {sun} W) at {soc:?}, floor {floor}, in 0.01 %"
+            ));
+        }
+        let all_sun = sun + known.pv_ac(now);
+        if self.held && !island && soc.is_some() && discharges && flow > all_sun + SLACK {
+            return Err(format!("discharge of {flow} W before the charge has left the floor ({soc:?})"));
+        }
+        if blocked && decision.discharge_allowed && !battery.keep_charged && soc.is_some() {
+            return Err(format!("the guard allows discharge at {soc:?}, floor {floor}, in 0.01 %"));
+        }
+        if island && decision.battery_order.0 > 0 {
+            return Err("an order to feed the grid that is not there".to_owned());
+        }
+        self.check_recharge(soc, floor, standard, known, decision)
+    }
+
+    /// A raised floor is no reason to charge from the grid; a charge far below it is.
+    fn check_recharge(
+        &mut self,
+        soc: Option<i64>,
+        floor: i64,
+        standard: bool,
+        known: &Known,
+        decision: &Decision,
+    ) -> Result<(), String> {
+        let battery = &known.policy.battery;
+        let entered = decision.guard == GuardState::FloorRecharge && self.guard != GuardState::FloorRecharge;
+        self.guard = decision.guard;
+        let reference = self.raised_at.filter(|_| standard).map_or(floor, |raised| raised.min(floor));
+        let far = soc.is_some_and(|soc| soc <= reference - i64::from(battery.recharge_below_centi));
+        if entered && (!far || !battery.recharge) {
+            return Err(format!("recharge begins at {soc:?} against {reference}, in 0.01 %"));
+        }
+        Ok(())
+    }
+}

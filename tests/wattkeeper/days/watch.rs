@@ -1,0 +1,333 @@
+//! The invariants of a decision and of its commands, each worked out from what was heard.
+
+use wattkeeper::control::decision::Decision;
+use wattkeeper::control::genset::GensetState;
+use wattkeeper::control::policy::{Control, GuardKind, PhaseMode, Policy};
+use wattkeeper::control::reading::Stage;
+use wattkeeper::control::reason::{Reason, Source, Tier};
+use wattkeeper::control::site::{Command, Input, Order, Outcome, Outputs};
+use wattkeeper::control::units::{Mono, Span, Watts};
+use wattkeeper::control::wiring::{ActuatorKind, Wiring};
+
+use super::floor::Floor;
+use super::generator::Generator;
+use super::known::Known;
+
+/// Rounding of shares, in W.
+const SLACK: i64 = 3;
+/// The longest an order may wait to be written.
+const LONGEST_EXPIRY: Span = Span::secs(10);
+
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    order: Option<Order>,
+    seq: u32,
+    at: Mono,
+    acknowledged: bool,
+}
+
+/// Everything that is checked at each step.
+pub struct Watch {
+    pub known: Known,
+    floor: Floor,
+    generator: Generator,
+    sent: Vec<Sent>,
+    decided_before: Option<Mono>,
+}
+
+impl Watch {
+    pub fn new(wiring: &Wiring, policy: &Policy, signals: usize) -> Self {
+        Self {
+            known: Known::new(wiring, policy, signals),
+            floor: Floor::default(),
+            generator: Generator::default(),
+            sent: vec![Sent::default(); wiring.actuators.len()],
+            decided_before: None,
+        }
+    }
+
+    /// An input on its way to the site.
+    pub fn hear(&mut self, now: Mono, input: &Input) {
+        self.known.hear(now, input);
+        if let Input::Wrote { actuator, seq, outcome } = input {
+            let sent = &mut self.sent[usize::from(*actuator)];
+            if sent.seq == *seq {
+                sent.acknowledged = *outcome == Outcome::Acknowledged;
+            }
+        }
+    }
+
+    /// What came of it.
+    pub fn check(&mut self, now: Mono, decision: &Decision, outputs: &Outputs) -> Result<(), String> {
+        if !outputs.decided {
+            return if outputs.commands.is_empty() {
+                Ok(())
+            } else {
+                Err("a command without a decision".to_owned())
+            };
+        }
+        self.known.tick(now);
+        self.parts(now, decision)?;
+        self.authority(now, decision)?;
+        self.battery(now, decision)?;
+        self.silence(now, decision)?;
+        self.ladder(decision)?;
+        self.floor.check(now, &self.known, decision)?;
+        self.generator.check(now, &self.known, &decision.generator)?;
+        self.known.acknowledged = false;
+        self.commands(now, decision, &outputs.commands)?;
+        self.refreshed(now, decision)?;
+        if outputs.wake_at <= now || outputs.wake_at.since(now) > self.known.policy.regulator.longest_cycle {
+            return Err(format!("wakes at {:?} after a decision at {now:?}", outputs.wake_at));
+        }
+        self.decided_before = Some(now);
+        Ok(())
+    }
+
+    fn parts(&self, now: Mono, decision: &Decision) -> Result<(), String> {
+        let sum: Watts = decision.inverters.iter().flatten().copied().sum();
+        if sum != decision.battery_order {
+            return Err(format!("parts sum to {sum}, the whole is {}", decision.battery_order));
+        }
+        if decision.inverters.len() != self.known.wiring.inverters.len() {
+            return Err("another number of orders than inverters".to_owned());
+        }
+        let mut signs = [false; 2];
+        for (order, wired) in decision.inverters.iter().zip(&self.known.wiring.inverters) {
+            // What its output feeds passes through it beside the order.
+            let behind = self.known.load_out(now);
+            let total = order.iter().map(|part| i64::from(part.0)).sum::<i64>();
+            let spec = &wired.spec;
+            let most = i64::from(spec.max_discharge.0) + SLACK;
+            let least = -i64::from(spec.max_charge.0) - behind - SLACK;
+            if total > most || total < least {
+                return Err(format!("{} is ordered {total} W, beyond its rating", spec.name));
+            }
+            for (part, feeds) in order.iter().zip(spec.phases) {
+                if !feeds && part.0 != 0 {
+                    return Err(format!("{} is ordered {part} on a phase it does not feed", spec.name));
+                }
+                signs[0] |= part.0 > SLACK as i32;
+                signs[1] |= part.0 < -(SLACK as i32);
+            }
+        }
+        if signs == [true; 2] && self.known.policy.phases == PhaseMode::Total {
+            return Err(format!("charge and discharge at once: {:?}", decision.inverters));
+        }
+        Ok(())
+    }
+
+    fn authority(&self, now: Mono, decision: &Decision) -> Result<(), String> {
+        let order = i64::from(decision.battery_order.0);
+        let policy = &self.known.policy;
+        if order.abs() > i64::from(policy.authority.0) + SLACK {
+            return Err(format!("{order} W ordered, authority {}", policy.authority));
+        }
+        let flow = order + self.known.load_out(now);
+        let over =
+            |limit: Option<Watts>, flow: i64| limit.is_some_and(|limit| flow > i64::from(limit.0) + SLACK);
+        if over(policy.battery.max_discharge, flow) && order > 0 {
+            return Err(format!(
+                "{flow} W of discharge, the operator allows {:?}",
+                policy.battery.max_discharge
+            ));
+        }
+        if over(policy.battery.max_charge, -flow) && order < 0 {
+            return Err(format!(
+                "{} W of charge, the operator allows {:?}",
+                -flow, policy.battery.max_charge
+            ));
+        }
+        Ok(())
+    }
+
+    /// The limits of BMS, voltage and temperature, from what was heard.
+    fn battery(&self, now: Mono, decision: &Decision) -> Result<(), String> {
+        let (known, own) = (&self.known, &self.known.policy.battery);
+        let wired = &known.wiring.battery;
+        let order = i64::from(decision.battery_order.0);
+        let flow = order + known.load_out(now);
+        let sun = known.pv_dc(now);
+        let (mut charge, mut discharge) = (i64::MAX / 4, i64::MAX / 4);
+        let island = known.island(now);
+        if own.bms == Some(true) || (own.bms.is_none() && known.bms_seen) {
+            let limits = [wired.charge_limit, wired.discharge_limit].map(|id| known.reading(id));
+            let age = limits.iter().flatten().map(|(_, at)| now.since(*at)).max().unwrap_or(Span(i64::MAX));
+            let lost = limits.iter().any(Option::is_none) || age > known.policy.trust.bms.safe;
+            let volts = known.fresh(wired.voltage, now, Span::secs(60)).filter(|volts| *volts > 0);
+            let share = if age > known.policy.trust.bms.degraded { 2 } else { 1 };
+            match (limits, volts) {
+                ([Some((ccl, _)), Some((dcl, _))], Some(volts)) if !lost => {
+                    let watts = |milliamps: i64| volts * milliamps.abs() / 1_000_000 / share;
+                    let losses = if own.guard == GuardKind::VictronCompatible { watts(ccl) / 30 } else { 0 };
+                    charge = (watts(ccl) + losses - sun).max(0);
+                    discharge = watts(dcl) * 95 / 100 + sun;
+                }
+                _ => {
+                    charge = 0;
+                    if !(island && own.island_without_bms) {
+                        discharge = 0;
+                    }
+                }
+            }
+        }
+        let volts = known.fresh(wired.voltage, now, Span::secs(60));
+        if own.voltage_floor.zip(volts).is_some_and(|(floor, volts)| volts <= i64::from(floor.0)) {
+            discharge = 0;
+        }
+        let outside = |(low, high): (i64, i64), at: i64| at < low || at > high;
+        let window = own.temperature.map(|(low, high)| (i64::from(low.0), i64::from(high.0)));
+        let celsius = known.reading(wired.temperature).map(|(value, _)| value);
+        if window.zip(celsius).is_some_and(|(window, at)| outside(window, at)) {
+            (charge, discharge) = (0, 0);
+        }
+        if order > 0 && flow > discharge + SLACK {
+            return Err(format!("{flow} W of discharge, the battery allows {discharge} W"));
+        }
+        if order < 0 && -flow > charge + SLACK {
+            return Err(format!("{} W of charge, the battery allows {charge} W", -flow));
+        }
+        Ok(())
+    }
+
+    /// Nothing is steered by inputs that are silent, and nothing is told to inverters that are.
+    fn silence(&self, now: Mono, decision: &Decision) -> Result<(), String> {
+        let known = &self.known;
+        let trust = &known.policy.trust;
+        let silent =
+            |power: Option<(i64, Mono)>, safe: Span| power.is_none_or(|(_, at)| now.since(at) > safe);
+        let order = i64::from(decision.battery_order.0);
+        let grid = &known.wiring.grid.power;
+        let meter = silent(known.power(grid), trust.meter.safe) && known.policy.grid.connected;
+        if meter && !known.island(now) && (order > 0 || (order < 0 && known.load_out(now) == 0)) {
+            return Err(format!("{order} W ordered while the meter is silent"));
+        }
+        for (wired, parts) in known.wiring.inverters.iter().zip(&decision.inverters) {
+            if silent(known.power(&wired.power), trust.inverter.safe) && parts.iter().any(|part| part.0 != 0)
+            {
+                return Err(format!("{} is silent and ordered {parts:?}", wired.spec.name));
+            }
+        }
+        if !decision.ready && order != 0 {
+            return Err(format!("{order} W ordered before every input has spoken"));
+        }
+        if known.island(now) && order > 0 {
+            return Err(format!("{order} W into an island"));
+        }
+        Ok(())
+    }
+
+    fn ladder(&self, decision: &Decision) -> Result<(), String> {
+        let Some(binding) = decision.reasons.binding() else { return Err("no reason binds".to_owned()) };
+        let rungs = &decision.ladder;
+        let (Some(first), Some(last)) = (rungs.first(), rungs.last()) else {
+            return Err("no ladder".to_owned());
+        };
+        if first.tier != Tier::Device {
+            return Err("the ladder does not begin with the devices".to_owned());
+        }
+        for pair in rungs.windows(2) {
+            if pair[1].low < pair[0].low || pair[1].high > pair[0].high || pair[1].tier <= pair[0].tier {
+                return Err(format!("a rung widens what a higher one left: {pair:?}"));
+            }
+        }
+        if rungs.iter().any(|rung| rung.low > rung.high) {
+            return Err(format!("an empty range: {rungs:?}"));
+        }
+        let order = decision.battery_order;
+        let all_answer = decision.stages[1] < Stage::Safe && self.known.wiring.inverters.len() < 2;
+        let slack = Watts(SLACK as i32);
+        if all_answer && (order > last.high + slack || order < last.low - slack) {
+            return Err(format!("{order} lies outside of what the ladder left: {last:?}"));
+        }
+        for cut in &decision.overruled {
+            let inside = cut.wanted >= last.low && cut.wanted <= last.high;
+            let nearest = cut.wanted.max(last.low).min(last.high);
+            let by = rungs.iter().any(|rung| rung.tier == cut.by);
+            if inside || cut.got != nearest || cut.by >= cut.tier || !by {
+                return Err(format!("{cut:?} does not follow from {rungs:?}"));
+            }
+            if binding.tier != cut.by && binding.tier != Tier::Regulator {
+                return Err(format!("{binding:?} binds, the wish was cut by {cut:?}"));
+            }
+        }
+        let nothing =
+            matches!(binding.reason, Reason::Starting(_) | Reason::Stale(Source::Meter, Stage::Safe));
+        if nothing && order.0 > 0 {
+            return Err(format!("{order} ordered, bound by {:?}", binding.reason));
+        }
+        let meant =
+            decision.reasons.iter().any(|cause| cause.tier == binding.tier && cause.reason == binding.reason);
+        if !meant {
+            return Err("what binds is not among the reasons".to_owned());
+        }
+        Ok(())
+    }
+
+    fn commands(&mut self, now: Mono, decision: &Decision, commands: &[Command]) -> Result<(), String> {
+        if self.known.policy.control == Control::Observe && !commands.is_empty() {
+            return Err("a command while observing".to_owned());
+        }
+        let mut told = vec![false; self.sent.len()];
+        for command in commands {
+            let place = usize::from(command.actuator);
+            let spec = &self.known.wiring.actuators[place];
+            let sent = &mut self.sent[place];
+            if std::mem::replace(&mut told[place], true) {
+                return Err(format!("two commands at once for {}", spec.device));
+            }
+            if command.expires <= now || command.expires.since(now) > LONGEST_EXPIRY {
+                return Err(format!("a command that expires at {:?}", command.expires));
+            }
+            if command.seq <= sent.seq {
+                return Err(format!("command {} after {}", command.seq, sent.seq));
+            }
+            let generator = &decision.generator;
+            let ours = !matches!(generator.state, GensetState::Boot | GensetState::Local);
+            let meant = match (spec.kind, command.order) {
+                (ActuatorKind::InverterPower(at), Order::Power(power)) => {
+                    decision.ready && decision.inverters.get(usize::from(at)) == Some(&power)
+                }
+                (ActuatorKind::GridSetpoint, Order::Setpoint(watts)) => {
+                    decision.ready && watts == decision.grid_setpoint
+                }
+                (ActuatorKind::GeneratorRun, Order::Run(run)) => ours && run == generator.command,
+                (ActuatorKind::PvLimit(_), Order::Limit(limit)) => {
+                    decision.ready && limit == decision.pv_limit
+                }
+                _ => false,
+            };
+            if !meant {
+                return Err(format!("{command:?} is not what was decided"));
+            }
+            let early = spec.refresh.is_none_or(|period| now.since(sent.at) < period);
+            if sent.acknowledged && sent.order == Some(command.order) && early {
+                return Err(format!("{} is told the same again before its refresh", spec.device));
+            }
+            *sent = Sent { order: Some(command.order), seq: command.seq, at: now, acknowledged: false };
+        }
+        Ok(())
+    }
+
+    /// An order in force is repeated in time, unless it should die with the device's watchdog.
+    fn refreshed(&self, now: Mono, decision: &Decision) -> Result<(), String> {
+        let dying = decision.stages[1] == Stage::Safe;
+        for (sent, spec) in self.sent.iter().zip(&self.known.wiring.actuators) {
+            let inverter = matches!(spec.kind, ActuatorKind::InverterPower(_));
+            let generator = spec.kind == ActuatorKind::GeneratorRun;
+            let ours = !matches!(decision.generator.state, GensetState::Boot | GensetState::Local);
+            if !sent.acknowledged || (inverter && dying) || !decision.ready || (generator && !ours) {
+                continue;
+            }
+            let late = spec.refresh.map(|period| period + self.known.policy.regulator.longest_cycle);
+            if late.is_some_and(|late| now.since(sent.at) > late) {
+                return Err(format!(
+                    "{} was told nothing for {} s",
+                    spec.device,
+                    now.since(sent.at).0 / 1_000
+                ));
+            }
+        }
+        Ok(())
+    }
+}
