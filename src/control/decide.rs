@@ -196,7 +196,10 @@ fn sense(
     generator_active: bool,
     now: Mono,
 ) -> Known {
-    let sensed = memory.senses.step(policy, wiring, image, now);
+    let mut sensed = memory.senses.step(policy, wiring, image, now);
+    // Where nothing tells whether the grid is there, a running generator is taken for what feeds the site: its power
+    // must not be mistaken for the grid's.
+    sensed.island |= generator_active && wiring.grid.present.is_none();
     // The guard acts on the first sample of the charge; orders wait for the third by `starting`.
     let first = image.soc(wiring.battery.soc).filter(|reading| reading.age(now) <= policy.trust.soc.held);
     let soc = senses::usable_soc(policy, wiring, image, sensed.soc, now)

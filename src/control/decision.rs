@@ -139,8 +139,9 @@ pub struct Decision {
     pub forced_charge: ForcedCharge,
     /// Per inverter and phase, in the order of [`Wiring::inverters`](super::wiring::Wiring::inverters).
     pub inverters: ArrayVec<[Watts; 3], MAX_INVERTERS>,
-    /// Wanted grid power.
-    pub grid_setpoint: Watts,
+    /// Wanted grid power; `None` when a device that keeps the fast loop itself must be left alone, because what binds
+    /// cannot be put into a setpoint without knowing the load.
+    pub grid_setpoint: Option<Watts>,
     /// Limit for PV, when one is needed.
     pub pv_limit: Option<Watts>,
     /// The guard.

@@ -320,17 +320,6 @@ pub struct QuietHours {
     pub to: i32,
 }
 
-/// What happens to the contact when the controller leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnExit {
-    /// Leave the contact as it is.
-    #[default]
-    Hold,
-    /// Open it after the cool-down.
-    Stop,
-}
-
 /// What the loss of a condition's source does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -391,8 +380,6 @@ pub struct GeneratorPolicy {
     pub loss_timeout: Span,
     /// What a loss does.
     pub on_loss: OnLoss,
-    /// What leaving does.
-    pub on_exit: OnExit,
     /// Whether the site has any feedback of the running engine.
     pub feedback: bool,
     /// Whether an operator switching auto off ends a run before its minimum.
@@ -426,7 +413,6 @@ impl Default for GeneratorPolicy {
             running_lost_debounce: Span::secs(5),
             loss_timeout: Span::secs(300),
             on_loss: OnLoss::Keep,
-            on_exit: OnExit::Hold,
             feedback: true,
             auto_off_immediate: false,
             rating: None,

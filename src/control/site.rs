@@ -194,6 +194,9 @@ impl Site {
                 self.state.wake_at = now;
             }
             Input::Reload(policy) => {
+                if policy.control == Control::Observe {
+                    self.release(now, &mut outputs);
+                }
                 self.config.policy = (**policy).clone();
                 self.state.wake_at = now;
             }
@@ -289,32 +292,47 @@ impl Site {
         }
     }
 
-    /// Site load: as measured, else as the balance of everything that is.
+    /// Site load: as measured, else as the balance of grid, PV, generator, inverters and what hangs on the inverters'
+    /// outputs. With one of them unknown the balance is unknown; it is as old as its oldest part.
     fn load(&self) -> Option<Reading<Watts>> {
-        let wiring = &self.config.wiring;
+        let SiteConfig { wiring, policy, .. } = &self.config;
         let image = &self.state.image;
-        let measured = |wiring: &PowerWiring| {
-            senses::power(image, wiring)
-                .map(|power| Reading { value: share::total(power.phases), asked_at: power.asked_at })
-        };
-        measured(&wiring.load)
+        let wired = |power: &PowerWiring| power.total.is_some() || power.phase.iter().any(Option::is_some);
+        if wired(&wiring.load) {
+            return total_of(image, &wiring.load);
+        }
+        let generator = PowerWiring { total: wiring.generator.power, ..PowerWiring::default() };
+        let grid = Some(&wiring.grid.power).filter(|_| policy.grid.connected);
+        let parts = grid
+            .into_iter()
+            .chain([&wiring.load_out, &generator])
+            .chain(wiring.inverters.iter().map(|wired| &wired.power))
+            .chain(wiring.pv.iter().map(|wired| &wired.power))
+            .filter(|power| wired(power));
+        let counts = wired(&wiring.load_out) || (policy.grid.connected && wired(&wiring.grid.power));
+        if !counts {
+            return None;
+        }
+        let mut sum = Reading { value: Watts::ZERO, asked_at: Mono::NEVER };
+        for part in parts {
+            let part = total_of(image, part)?;
+            sum = Reading { value: sum.value + part.value, asked_at: sum.asked_at.min(part.asked_at) };
+        }
+        Some(sum)
     }
 
     fn count(&mut self, now: Mono) {
         let wiring = &self.config.wiring;
         let image = &self.state.image;
-        let sum = |power: Option<senses::PhasePower>| {
-            power.map(|power| Reading { value: share::total(power.phases), asked_at: power.asked_at })
-        };
         let mut pv = image.watts(wiring.pv_dc);
         for wired in &wiring.pv {
-            if let Some(power) = sum(senses::power(image, &wired.power)) {
+            if let Some(power) = total_of(image, &wired.power) {
                 let before = pv.map_or(Watts::ZERO, |reading| reading.value);
                 pv = Some(Reading { value: before + power.value, asked_at: power.asked_at });
             }
         }
         let powers = Powers {
-            grid: sum(senses::power(image, &wiring.grid.power)),
+            grid: total_of(image, &wiring.grid.power),
             battery: image.watts(wiring.battery.power),
             pv,
             load: self.load(),
@@ -383,7 +401,9 @@ impl Site {
                 ActuatorKind::InverterPower(at) => {
                     self.decision.inverters.get(usize::from(at)).copied().map(Order::Power)
                 }
-                ActuatorKind::GridSetpoint => Some(Order::Setpoint(self.decision.grid_setpoint)),
+                ActuatorKind::GridSetpoint => {
+                    Some(self.decision.grid_setpoint.map_or(Order::Release, Order::Setpoint))
+                }
                 ActuatorKind::PvLimit(_) => self.decision.pv_limit.map(|limit| Order::Limit(Some(limit))),
                 ActuatorKind::GeneratorRun => {
                     generator_order(self.decision.generator.state, self.decision.generator.command)
@@ -405,6 +425,11 @@ impl Site {
     fn leave(&mut self, now: Mono, outputs: &mut Outputs) {
         self.state.leaving = true;
         self.state.wake_at = Mono::NEVER;
+        self.release(now, outputs);
+    }
+
+    /// Hands back what was ordered. A site that only observes has ordered nothing.
+    fn release(&mut self, now: Mono, outputs: &mut Outputs) {
         if self.config.policy.control == Control::Observe {
             return;
         }
@@ -417,6 +442,12 @@ impl Site {
             }
         }
     }
+}
+
+/// A power over all its phases.
+fn total_of(image: &Image, wiring: &PowerWiring) -> Option<Reading<Watts>> {
+    senses::power(image, wiring)
+        .map(|power| Reading { value: share::total(power.phases), asked_at: power.asked_at })
 }
 
 /// The contact is told only while the command is ours to give.

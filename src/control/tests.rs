@@ -1,10 +1,10 @@
 //! Decisions in situations that would cost a battery, a fuse or a night's sleep.
 
-use super::policy::{Control, InverterSpec, Policy};
+use super::policy::{Condition, Control, GeneratorPolicy, InverterSpec, Policy};
 use super::signal::{Phase, Quantity, Signal, SignalId};
-use super::site::{Input, Site, SiteConfig};
-use super::units::{DeciCelsius, MilliVolts, Mono, Span, WattHours, Watts};
-use super::wiring::{InverterWiring, PowerWiring, Wiring};
+use super::site::{Input, Manual, OperatorOrder, Order, Site, SiteConfig};
+use super::units::{DeciCelsius, MilliVolts, Mono, Soc, Span, WattHours, Watts};
+use super::wiring::{ActuatorKind, ActuatorSpec, InverterWiring, PowerWiring, Wiring};
 
 const PHASES: [Phase; 3] = [Phase::L1, Phase::L2, Phase::L3];
 
@@ -290,4 +290,90 @@ fn a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
         house.after(1);
     }
     assert!(house.order(5) > 0, "it moves again, so it is believed again: {}", house.why());
+}
+
+#[test]
+fn a_load_that_nothing_measures_starts_the_generator_by_the_balance_of_what_is_measured() {
+    let mut house = single(|policy, _| {
+        policy.generator = Some(GeneratorPolicy {
+            feedback: false,
+            load: Some(Condition {
+                start: 3_000,
+                start_for: Span::secs(2),
+                stop: 1_000,
+                stop_for: Span::ZERO,
+                quiet: None,
+            }),
+            ..GeneratorPolicy::default()
+        });
+    });
+    let output = house.wiring().load_out;
+    house.tell_power(output, [1_500, 0, 0]);
+    house.grid([800, 0, 0]).inverter(0, [500, 0, 0]);
+    house.after(10);
+    assert!(!house.site.decision().generator.command, "2800 W are not 3000 W");
+    house.grid([1_200, 0, 0]);
+    house.after(10);
+    assert!(house.site.decision().generator.command);
+}
+
+#[test]
+fn a_charge_voltage_limit_that_falls_silent_allows_no_charge() {
+    let mut house = single(|policy, _| policy.battery.bms = Some(true));
+    let ceiling = house.wiring().battery.charge_voltage;
+    house.tell(ceiling, Some(56_000));
+    house.grid([-1_000, 0, 0]);
+    assert_eq!(house.order(20), -1_000);
+    house.tell(ceiling, None);
+    assert_eq!(house.order(1), 0, "{}", house.why());
+}
+
+#[test]
+fn a_running_generator_is_not_taken_for_the_grid_where_nothing_tells_them_apart() {
+    let mut house = single(|policy, _| {
+        policy.generator = Some(GeneratorPolicy { feedback: false, ..GeneratorPolicy::default() });
+    });
+    house.grid([1_000, 0, 0]);
+    assert_eq!(house.order(10), 1_000);
+    let run = OperatorOrder::Generator { manual: Manual::Run, lasts: None };
+    house.site.handle(Mono::ZERO + Span::secs(11), &Input::Operator(run));
+    assert_eq!(house.order(5), 0, "{}", house.why());
+    assert_eq!(house.why(), "gen-active");
+}
+
+#[test]
+fn a_site_set_to_observe_hands_back_what_it_ordered() {
+    let mut house = single(|_, wiring| {
+        wiring.actuators.push(ActuatorSpec {
+            device: "inverter0".to_owned(),
+            kind: ActuatorKind::InverterPower(0),
+            refresh: Some(Span::secs(3)),
+            watchdog: Some(Span::secs(10)),
+            readback: None,
+        });
+    });
+    house.grid([1_000, 0, 0]);
+    assert_eq!(house.order(10), 1_000);
+    let policy = Policy { control: Control::Observe, ..house.site.config().policy.clone() };
+    let outputs = house.site.handle(Mono::ZERO + Span::secs(11), &Input::Reload(Box::new(policy)));
+    let orders: Vec<Order> = outputs.commands.iter().map(|command| command.order).collect();
+    assert_eq!(orders, [Order::Release]);
+}
+
+#[test]
+fn a_supervised_device_is_left_to_its_own_rules_when_the_floor_binds_and_the_load_is_unknown() {
+    let mut house = single(|policy, _| policy.battery.floor = Soc::percent(20));
+    let soc = house.wiring().battery.soc;
+    house.grid([1_000, 0, 0]);
+    house.after(10);
+    assert_eq!(house.site.decision().grid_setpoint, Some(Watts(0)));
+    house.tell(soc, Some(1_900));
+    house.after(2);
+    assert_eq!(house.site.decision().grid_setpoint, Some(Watts(1_000)), "the grid carries the load");
+    let meter = house.wiring().grid.power;
+    for id in meter.phase.into_iter().chain([meter.total]) {
+        house.tell(id, None);
+    }
+    house.after(2);
+    assert_eq!(house.site.decision().grid_setpoint, None);
 }

@@ -396,7 +396,7 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
 fn grid_setpoint(site: &Site) -> Watts {
     let config = site.config();
     if config.wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::GridSetpoint) {
-        site.decision().grid_setpoint
+        site.decision().grid_setpoint.unwrap_or(site.config().policy.grid.setpoint)
     } else {
         config.policy.grid.setpoint
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::control::policy::{
-    Control, GeneratorPolicy, GuardKind, OnExit, OnLoss, Pace, PhaseMode, Policy, QuietHours, ScheduleWindow,
+    Control, GeneratorPolicy, GuardKind, OnLoss, Pace, PhaseMode, Policy, QuietHours, ScheduleWindow,
 };
 use crate::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
 
@@ -179,7 +179,6 @@ pub trait Field: Sized {
 words!(Control, CONTROL: "observe" => Observe, "on" => On);
 words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual);
 words!(GuardKind, GUARD: "standard" => Standard, "victron-compatible" => VictronCompatible);
-words!(OnExit, ON_EXIT: "hold" => Hold, "stop" => Stop);
 words!(OnLoss, ON_LOSS: "keep" => Keep, "start" => Start, "stop" => Stop);
 words!(Bms, BMS: "auto" => Auto, "required" => Required, "none" => None);
 words!(Framing, FRAMING: "tcp" => Tcp, "rtu-over-tcp" => RtuOverTcp);

@@ -189,7 +189,6 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.generator.running_lost_debounce", Amount(Duration, 0, MINUTE), generator.policy.running_lost_debounce, "A missing feedback shorter than this is no loss.";
     "policy.generator.loss_timeout", Amount(Duration, 10 * SECOND, 24 * HOUR), generator.policy.loss_timeout, "Silence of a condition's source for this long is a loss.";
     "policy.generator.on_loss", Word(draft::ON_LOSS), generator.policy.on_loss, "What such a loss does.";
-    "policy.generator.on_exit", Word(draft::ON_EXIT), generator.policy.on_exit, "What leaving does to the start contact.";
     "policy.generator.feedback", Flag, generator.feedback, "Whether anything tells that the engine turns; unset follows the devices.";
     "policy.generator.auto_off_immediate", Flag, generator.policy.auto_off_immediate, "Switching automatic starts off ends a run before its minimum.";
     "policy.generator.rating", Amount(Power, 1, 10_000_000), generator.policy.rating, "The most power the generator may deliver.";

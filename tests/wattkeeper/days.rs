@@ -29,7 +29,7 @@ fn campaign() -> Option<(u64, u64)> {
 }
 
 /// Seeds of the gate, among them days that once failed.
-const GATE: [u64; 4] = [1, 4, 6, 8];
+const GATE: [u64; 3] = [7, 4, 38];
 
 #[track_caller]
 fn passes(seed: u64) -> Finished {
@@ -64,7 +64,9 @@ fn a_campaign_of_days_finds_no_day_that_breaks_an_invariant() {
     let mut failed = Vec::new();
     for seed in from..from + days {
         match live(seed, true) {
-            Ok(day) if replay(seed, &day.journal) == day.hash => {}
+            Ok(day) if replay(seed, &day.journal) == day.hash => {
+                println!("seed {seed} holds: {}, {} generator starts", day.profile, day.starts);
+            }
             Ok(_) => failed.push(format!("seed {seed}: its journal replays to other decisions")),
             Err(failure) => {
                 println!("{failure}");

@@ -52,12 +52,21 @@ pub struct LimitMemory {
     temperature: Option<Reading<DeciCelsius>>,
     /// Share of the CCL that the voltage limit leaves, in thousandths.
     taper: i32,
+    /// A CVL was heard: from then on its absence allows no charge.
+    ceiling_seen: bool,
     at: Mono,
 }
 
 impl Default for LimitMemory {
     fn default() -> Self {
-        Self { under_voltage: false, out_of_window: false, temperature: None, taper: 1_000, at: Mono::ZERO }
+        Self {
+            under_voltage: false,
+            out_of_window: false,
+            temperature: None,
+            taper: 1_000,
+            ceiling_seen: false,
+            at: Mono::ZERO,
+        }
     }
 }
 
@@ -126,8 +135,9 @@ impl LimitMemory {
     ) -> MilliAmps {
         let Some(limit) = limit.filter(|limit| limit.0 > 0) else {
             self.taper = 1_000;
-            return ccl;
+            return if self.ceiling_seen { MilliAmps::ZERO } else { ccl };
         };
+        self.ceiling_seen = true;
         let elapsed = i32::try_from(now.since(self.at).0.clamp(0, 2_000)).unwrap_or(0);
         let per_second =
             |thousandths: i32| thousandths.saturating_mul(elapsed).checked_div(1_000).unwrap_or(0);

@@ -88,19 +88,20 @@ pub(super) fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -
 }
 
 /// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
-/// something else binds or wishes. Without grid, or while the generator feeds the site, the inverter's power is not
-/// the grid's counterpart: what it charges from the engine would read as a wish to export.
+/// something else binds or wishes. With the load unknown that cannot be said: the device is left to its own rules.
+/// Without grid, or while the generator feeds the site, the inverter's power is not the grid's counterpart: what it
+/// charges from the engine would read as a wish to export.
 pub(super) fn supervised_setpoint(
     policy: &Policy,
     memory: &Memory,
     known: &Known,
     bound: bool,
     order: Watts,
-) -> Watts {
+) -> Option<Watts> {
     let steered = !known.sensed.island && !known.generator_active;
     let forced = memory.guard.state() != GuardState::Ok;
-    match memory.regulator.load().map(share::total) {
-        Some(load) if steered && (bound || forced) => load - order,
-        Some(_) | None => policy.grid.setpoint,
+    if !steered || !(bound || forced) {
+        return Some(policy.grid.setpoint);
     }
+    memory.regulator.load().map(|load| share::total(load) - order)
 }

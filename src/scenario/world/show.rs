@@ -139,7 +139,7 @@ impl World<'_> {
             "pv.limit" => Some(self.pv_limit().map_or_else(|| word("none"), watts)),
             "grid.setpoint" => Some(match self.devices.holds(ActuatorKind::GridSetpoint) {
                 Some(Some(Order::Setpoint(setpoint))) => watts(setpoint),
-                _ => watts(decision.grid_setpoint),
+                _ => decision.grid_setpoint.map_or(Found::Unknown, watts),
             }),
             "guard.state" => Some(word(decision.guard.name())),
             "guard.floor" => Some(decision.floor.map_or(Found::Unknown, percent)),

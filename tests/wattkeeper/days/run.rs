@@ -25,6 +25,9 @@ const RECOVERY: i64 = 180;
 
 /// What a day came to.
 pub struct Finished {
+    pub profile: &'static str,
+    /// Confirmed starts of the generator.
+    pub starts: u32,
     pub decisions: u64,
     pub commands: u64,
     /// Over every decision and every command.
@@ -106,6 +109,8 @@ pub fn live(seed: u64, journal: bool) -> Result<Finished, String> {
     let lived = catch_unwind(AssertUnwindSafe(|| run.live()));
     match lived {
         Ok(Ok(())) => Ok(Finished {
+            profile: run.day.profile,
+            starts: run.site.decision().generator.starts,
             decisions: run.decisions,
             commands: run.commands,
             hash: run.hash.0,

@@ -238,7 +238,7 @@ fn vary_generator(generator: &mut GeneratorPolicy, dice: &mut Dice) {
     generator.soc = Some(Condition {
         start,
         start_for: Span::secs(dice.range(0, 120)),
-        stop: start + dice.range(300, 3_000),
+        stop: start + dice.pick(&[100, 300, 1_500]),
         stop_for: Span::secs(dice.range(0, 120)),
         quiet: None,
     });

@@ -32,7 +32,8 @@ pub struct Watch {
     floor: Floor,
     generator: Generator,
     sent: Vec<Sent>,
-    decided_before: Option<Mono>,
+    /// Since when the order would export more than allowed, by the newest samples.
+    exporting_since: Option<Mono>,
 }
 
 impl Watch {
@@ -42,7 +43,7 @@ impl Watch {
             floor: Floor::default(),
             generator: Generator::default(),
             sent: vec![Sent::default(); wiring.actuators.len()],
-            decided_before: None,
+            exporting_since: None,
         }
     }
 
@@ -71,6 +72,7 @@ impl Watch {
         self.authority(now, decision)?;
         self.battery(now, decision)?;
         self.silence(now, decision)?;
+        self.export(now, decision)?;
         self.ladder(decision)?;
         self.floor.check(now, &self.known, decision)?;
         self.generator.check(now, &self.known, &decision.generator)?;
@@ -80,7 +82,6 @@ impl Watch {
         if outputs.wake_at <= now || outputs.wake_at.since(now) > self.known.policy.regulator.longest_cycle {
             return Err(format!("wakes at {:?} after a decision at {now:?}", outputs.wake_at));
         }
-        self.decided_before = Some(now);
         Ok(())
     }
 
@@ -217,6 +218,31 @@ impl Watch {
         Ok(())
     }
 
+    /// No order exports more than allowed for longer than a meter may take to show it.
+    fn export(&mut self, now: Mono, decision: &Decision) -> Result<(), String> {
+        let known = &self.known;
+        let recent = |power: &(i64, Mono)| now.since(power.1) <= Span::secs(2);
+        let grid = known.power(&known.wiring.grid.power).filter(recent).map(|(watts, _)| watts);
+        let inverters: Option<Vec<i64>> = (known.wiring.inverters.iter())
+            .map(|wired| known.power(&wired.power).filter(recent).map(|(watts, _)| watts))
+            .collect();
+        let limit = known.policy.grid.export_limit.filter(|_| !known.island(now));
+        let over = match (limit, grid, inverters) {
+            (Some(limit), Some(grid), Some(inverters)) => {
+                let most = grid + inverters.iter().sum::<i64>() + i64::from(limit.0);
+                i64::from(decision.battery_order.0) > most.max(0) + 200
+            }
+            _ => false,
+        };
+        self.exporting_since = if over { self.exporting_since.or(Some(now)) } else { None };
+        match self.exporting_since {
+            Some(since) if now.since(since) > Span::secs(20) => {
+                Err(format!("{} exports more than {limit:?} since {since:?}", decision.battery_order))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn ladder(&self, decision: &Decision) -> Result<(), String> {
         let Some(binding) = decision.reasons.binding() else { return Err("no reason binds".to_owned()) };
         let rungs = &decision.ladder;
@@ -289,8 +315,9 @@ impl Watch {
                     decision.ready && decision.inverters.get(usize::from(at)) == Some(&power)
                 }
                 (ActuatorKind::GridSetpoint, Order::Setpoint(watts)) => {
-                    decision.ready && watts == decision.grid_setpoint
+                    decision.ready && Some(watts) == decision.grid_setpoint
                 }
+                (ActuatorKind::GridSetpoint, Order::Release) => decision.grid_setpoint.is_none(),
                 (ActuatorKind::GeneratorRun, Order::Run(run)) => ours && run == generator.command,
                 (ActuatorKind::PvLimit(_), Order::Limit(limit)) => {
                     decision.ready && limit == decision.pv_limit
