@@ -45,9 +45,19 @@ fn free_ports() -> u16 {
     panic!("no four neighbouring ports between 20000 and 32000 are free");
 }
 
+/// A process that never outlives its test.
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
 /// The independent site.
 pub struct Site {
-    child: Child,
+    _process: Owned,
     log: PathBuf,
     control: BufReader<TcpStream>,
     /// The first device's port.
@@ -67,7 +77,7 @@ impl Site {
         let first = free_ports();
         let log = scratch().join(format!("{first}.jsonl"));
         let complaints = File::create(log.with_extension("err")).unwrap();
-        let child = Command::new(python)
+        let process = Command::new(python)
             .args(["-m", "peer_site", site, "--base-port", &(first + 1).to_string(), "--log"])
             .arg(&log)
             .args(settings.iter().flat_map(|setting| ["--set", setting]))
@@ -77,11 +87,12 @@ impl Site {
             .stdout(Stdio::null())
             .stderr(complaints)
             .spawn()
+            .map(Owned)
             .unwrap();
         let stream =
             wait_for("the independent site listens", READY, || TcpStream::connect(("127.0.0.1", first)).ok());
         stream.set_read_timeout(Some(READY)).unwrap();
-        Self { child, log, control: BufReader::new(stream), base: first + 1 }
+        Self { _process: process, log, control: BufReader::new(stream), base: first + 1 }
     }
 
     /// One command of the site's control port.
@@ -145,16 +156,9 @@ impl Site {
     }
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
-}
-
 /// The product.
 pub struct Keeper {
-    child: Child,
+    process: Owned,
     log: PathBuf,
     address: String,
 }
@@ -168,7 +172,7 @@ impl Keeper {
             devices.iter().enumerate().filter(|(_, device)| !device.is_empty()).map(|(at, device)| {
                 format!("device.{device}.address=127.0.0.1:{}", usize::from(site.base) + at)
             });
-        let child = Command::new(env!("CARGO_BIN_EXE_wattkeeper"))
+        let process = Command::new(env!("CARGO_BIN_EXE_wattkeeper"))
             .arg("run")
             .arg(file)
             .args(["--listen", "127.0.0.1:0"])
@@ -180,13 +184,14 @@ impl Keeper {
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
+            .map(Owned)
             .unwrap();
         let address = wait_for("wattkeeper says where its page is", READY, || {
             let text = fs::read_to_string(&log).ok()?;
-            let rest = text.split_once("page and metrics: http://")?.1;
+            let rest = text.split_once("http://")?.1;
             Some(rest.split_once('/')?.0.to_owned())
         });
-        Self { child, log, address }
+        Self { process, log, address }
     }
 
     /// What it publishes.
@@ -216,23 +221,16 @@ impl Keeper {
 
     /// Asks it to stop, as a service manager does, and waits until it has.
     pub fn terminate(mut self) {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let asked = Command::new("kill").args(["-TERM", &self.process.0.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        let status = wait_for("wattkeeper ends", Duration::from_secs(15), || self.child.try_wait().unwrap());
+        let status =
+            wait_for("wattkeeper ends", Duration::from_secs(15), || self.process.0.try_wait().unwrap());
         assert!(status.success(), "ended with {status}:\n{}", self.said());
     }
 
     /// Kills it without a word.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
+    pub fn kill(self) {
+        drop(self.process);
     }
 }
 
