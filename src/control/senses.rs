@@ -70,20 +70,21 @@ pub struct Senses {
 /// Believing it is worse than silence: each order would be answered by the same error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Frozen {
-    phases: [Watts; 3],
+    phases: Option<[Watts; 3]>,
     last: Mono,
-    /// Samples that said the same, and when the first of them was asked for.
-    same: u8,
-    same_since: Mono,
-    /// Where the inverters were then, and whether they have left it since.
+    /// Where the inverters were then.
     inverters: Watts,
-    strayed: bool,
+    /// Since when they have been elsewhere, and how many of those samples came later: a meter that is late has not
+    /// seen it at first.
+    strayed_at: Option<Mono>,
+    since_strayed: u8,
     /// Since when it counts as frozen, and how often it moved again.
     since: Option<Mono>,
     moved: u8,
 }
 
-/// This many samples must be the same, over this time, while the inverters move this far.
+/// This many samples must be the same, over this time and the meter's own lag, with the inverters this far from where
+/// they were.
 const SAME: u8 = 20;
 const SAME_FOR: Span = Span::secs(10);
 const STRAYED: Watts = Watts(200);
@@ -91,23 +92,27 @@ const STRAYED: Watts = Watts(200);
 const MOVED: u8 = 10;
 
 impl Frozen {
-    /// How far a meter with this reading may be trusted, as far as its movement tells.
-    fn step(&mut self, grid: PhasePower, inverters: Watts, safe: Span, now: Mono) -> Stage {
+    /// How far a meter with this reading, as late as that, may be trusted, as far as its movement tells.
+    fn step(&mut self, grid: PhasePower, inverters: Watts, late: Span, safe: Span, now: Mono) -> Stage {
         if grid.asked_at > self.last {
             self.last = grid.asked_at;
-            if grid.phases == self.phases {
-                self.same = self.same.saturating_add(1);
-                self.strayed |= (inverters - self.inverters).abs() > STRAYED;
-                let long = self.same >= SAME && grid.asked_at.since(self.same_since) >= SAME_FOR;
-                if long && self.strayed && self.since.is_none() {
-                    self.since = Some(now);
+            if self.phases == Some(grid.phases) {
+                if (inverters - self.inverters).abs() > STRAYED {
+                    let at = *self.strayed_at.get_or_insert(grid.asked_at);
+                    self.since_strayed = self.since_strayed.saturating_add(1);
+                    let long = self.since_strayed >= SAME && grid.asked_at.since(at) >= late + SAME_FOR;
+                    if long && self.since.is_none() {
+                        self.since = Some(now);
+                    }
+                } else {
+                    (self.strayed_at, self.since_strayed) = (None, 0);
                 }
                 self.moved = 0;
             } else {
                 self.moved = self.moved.saturating_add(1);
-                self.phases = grid.phases;
-                (self.same, self.same_since) = (1, grid.asked_at);
-                (self.inverters, self.strayed) = (inverters, false);
+                self.phases = Some(grid.phases);
+                self.inverters = inverters;
+                (self.strayed_at, self.since_strayed) = (None, 0);
                 self.since = self.since.filter(|_| self.moved < MOVED);
             }
         }
@@ -158,7 +163,9 @@ impl Senses {
             .filter_map(|wired| power(image, &wired.power))
             .flat_map(|power| power.phases)
             .sum();
-        let frozen = grid.map_or(Stage::Good, |grid| self.frozen.step(grid, moving, trust.meter.safe, now));
+        let late = policy.regulator.meter_lag.unwrap_or_default();
+        let frozen =
+            grid.map_or(Stage::Good, |grid| self.frozen.step(grid, moving, late, trust.meter.safe, now));
         let implausible = frozen > meter;
         let meter = meter.max(frozen);
         let mut inverter = [Stage::Safe; MAX_INVERTERS];

@@ -293,6 +293,20 @@ fn a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
 }
 
 #[test]
+fn a_quiet_meter_that_is_late_is_not_taken_for_frozen_when_the_inverters_answer_a_step_first() {
+    let mut house = single(|policy, _| policy.regulator.meter_lag = Some(Span::secs(3)));
+    // At rest to the watt for longer than any freeze, then a step behind the inverter: it tells at once, the meter
+    // four seconds later.
+    for second in 0..60 {
+        let stepped = second >= 40;
+        house.inverter(0, [if stepped { -900 } else { 600 }, 0, 0]);
+        house.grid([if second >= 44 { 1_500 } else { 5 }, 0, 0]);
+        house.after(1);
+        assert_ne!(house.why(), "implausible(meter)", "in second {second}");
+    }
+}
+
+#[test]
 fn a_load_that_nothing_measures_starts_the_generator_by_the_balance_of_what_is_measured() {
     let mut house = single(|policy, _| {
         policy.generator = Some(GeneratorPolicy {
