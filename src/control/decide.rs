@@ -310,6 +310,7 @@ fn measure(
     let sample: Option<Sample> = senses::inverters(image, wiring, &known.sensed.inverter, grid.split);
     if let Some(sample) = sample {
         regulator.inverters_heard(sample);
+        regulator.catch_up(dynamics, now);
     }
     if grid.asked_at <= memory.last_meter {
         if known.sensed.meter > Stage::Good || memory.limits.tapering() {

@@ -19,6 +19,8 @@ pub struct Sample {
     pub at: Mono,
     /// Per phase.
     pub power: [Watts; 3],
+    /// What the loads behind the inverters' outputs took in the same moment.
+    pub behind: [Watts; 3],
 }
 
 /// The last samples, oldest first in time, a ring in memory.
@@ -57,6 +59,39 @@ impl History {
         self.samples.get(at.checked_rem(LENGTH)?).copied()
     }
 
+    /// The lowest and the highest power that each phase may have had at some moment between two, both within what
+    /// was told just before and just after them. What the inverters convert changes steadily and lies between two
+    /// samples; what hangs behind their outputs jumps, and takes the difference from the input until they follow.
+    #[must_use]
+    pub fn between(&self, from: Mono, to: Mono) -> Option<([Watts; 3], [Watts; 3])> {
+        let (mut low, mut high) = ([Watts::MAX; 3], [Watts::MIN; 3]);
+        let (mut least, mut most) = ([Watts::MAX; 3], [Watts::MIN; 3]);
+        for steps in 0..LENGTH {
+            let Some(sample) = self.back(steps) else { break };
+            // One sample after `to` still bounds what was before it.
+            if self.back(steps.saturating_add(1)).is_some_and(|older| older.at >= to) {
+                continue;
+            }
+            let phases = sample.power.into_iter().zip(sample.behind);
+            let bounds = low.iter_mut().zip(&mut high).zip(least.iter_mut().zip(&mut most));
+            for ((power, behind), ((low, high), (least, most))) in phases.zip(bounds) {
+                *low = (*low).min(power + behind);
+                *high = (*high).max(power + behind);
+                *least = (*least).min(behind);
+                *most = (*most).max(behind);
+            }
+            if sample.at <= from {
+                break;
+            }
+        }
+        self.newest()?;
+        for ((low, high), (least, most)) in low.iter_mut().zip(&mut high).zip(least.into_iter().zip(most)) {
+            *low -= most;
+            *high -= least;
+        }
+        Some((low, high))
+    }
+
     /// Where the inverters were at a moment: interpolated between samples, the nearest end beyond them.
     #[must_use]
     pub fn at(&self, moment: Mono) -> Option<[Watts; 3]> {
@@ -86,7 +121,11 @@ mod tests {
     use crate::control::units::Span;
 
     fn sample(millis: i64, watts: i32) -> Sample {
-        Sample { at: Mono::ZERO + Span::millis(millis), power: [Watts(watts), -Watts(watts), Watts::ZERO] }
+        Sample {
+            at: Mono::ZERO + Span::millis(millis),
+            power: [Watts(watts), -Watts(watts), Watts::ZERO],
+            ..Sample::default()
+        }
     }
 
     #[test]
@@ -101,5 +140,33 @@ mod tests {
         assert_eq!(at(199_000), Some((19_900, -19_900)));
         assert_eq!(at(250_000), Some((19_900, -19_900)));
         assert_eq!(at(0), Some((13_600, -13_600)), "older than the ring: its oldest sample");
+    }
+
+    #[test]
+    fn what_lies_between_two_moments_is_bounded_by_the_samples_around_them() {
+        let mut history = History::default();
+        assert_eq!(history.between(Mono(0), Mono(1)), None);
+        for (second, watts) in [(1, 0), (2, 500), (3, -300), (4, 100)] {
+            history.push(sample(second * 1_000, watts));
+        }
+        let first = |from, to| history.between(Mono(from), Mono(to)).map(|(low, high)| (low[0].0, high[0].0));
+        assert_eq!(first(1_500, 1_800), Some((0, 500)));
+        assert_eq!(first(2_500, 9_000), Some((-300, 500)));
+        assert_eq!(first(5_000, 9_000), Some((100, 100)));
+    }
+
+    #[test]
+    fn a_load_that_jumps_behind_the_output_may_have_pulled_the_input_all_the_way() {
+        let mut history = History::default();
+        let told = [(1, 0, 0), (2, -770, 1_500), (3, 0, 1_500)];
+        for (second, power, behind) in told {
+            let on_one = |watts| [Watts(watts), Watts::ZERO, Watts::ZERO];
+            let at = Mono::ZERO + Span::secs(second);
+            history.push(Sample { at, power: on_one(power), behind: on_one(behind) });
+        }
+        let (low, high) = history.between(Mono(1_100), Mono(1_900)).unwrap();
+        assert_eq!((low[0].0, high[0].0), (-1_500, 730));
+        let (low, high) = history.between(Mono(3_000), Mono(3_100)).unwrap();
+        assert_eq!((low[0].0, high[0].0), (0, 0));
     }
 }

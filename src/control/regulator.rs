@@ -9,8 +9,14 @@
 //!   *window* is the actuator's latency plus the meter's lag, and once more the lag, so that a lag declared wrong by
 //!   a factor of two still finds the plant at rest. A change larger than what the order itself could feign passes.
 //!
+//! Loads behind the inverters' outputs break the first rule: a step there pulls power through the inverter's input at
+//! once, and the inverter brings itself back. Where the inverters tell such loads, a meter sample is weighed against
+//! every power the input may have had around its moment ([`History::between`]), and the load moves only as far as no
+//! such power explains. That needs what the inverters told about that moment, so the sample waits for it.
+//!
 //! With no lag declared the window assumes the worst that meters do and the correction is not taken whole.
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use super::history::{History, Sample};
@@ -41,13 +47,38 @@ const LOAD_STEP: Watts = Watts(450);
 const NOISE: Watts = Watts(30);
 const NOISE_GAIN: i64 = 30;
 
+/// How much earlier than its lag says a meter may have looked: it is asked now and then.
+const EARLIER: Span = Span::millis(300);
+/// How much later than it was so an inverter may tell its power.
+const LATER: Span = Span::millis(1_300);
+/// And how much later it usually tells.
+const USUAL: Span = Span::millis(600);
+/// A sample waits this long for the inverters' word about its moment.
+const PATIENCE: Span = Span::millis(3_000);
+/// A value that stays the same for longer than this was measured again: devices look about once a second.
+const REPEATS: Span = Span::secs(1);
+/// From this oscillation score on, in hundredths, the declared lag is doubted.
+const DOUBT: i32 = 150;
+/// What stays unexplained for longer than this is taken as far as it is sure.
+const UNEXPLAINED: Span = Span::secs(5);
+/// Meter samples that can wait.
+const WAITING: usize = 16;
+
 /// What the regulator remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Regulator {
     history: History,
+    /// The inverters have told of loads behind their outputs.
+    tells_behind: bool,
     /// The load in force, per phase; `None` before the first measurement.
     load: Option<[Watts; 3]>,
     last_meter: Mono,
+    /// What the meter shows, and since when: asked again before it has looked again, it repeats itself.
+    shown: [Watts; 3],
+    shown_at: Mono,
+    waiting: ArrayVec<Waiting, WAITING>,
+    /// Since when meter samples show what no power of the inverters explains.
+    unexplained_since: Option<Mono>,
     /// The orders in force, per phase.
     given: [Watts; 3],
     given_at: Mono,
@@ -63,6 +94,17 @@ pub struct Regulator {
     swing: i32,
     swing_at: Mono,
     swing_sign: i8,
+}
+
+/// A meter sample that waits for the inverters' word about its moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Waiting {
+    /// When the meter looked, by its declared lag.
+    moment: Mono,
+    came_at: Mono,
+    grid: [Watts; 3],
+    /// It shows a limit of the connection broken.
+    violated: bool,
 }
 
 /// How the plant behaves, as declared.
@@ -96,6 +138,7 @@ pub struct Shaped {
 impl Regulator {
     /// An inverter sample, summed over all inverters.
     pub fn inverters_heard(&mut self, sample: Sample) {
+        self.tells_behind |= sample.behind != [Watts::ZERO; 3];
         self.history.push(sample);
     }
 
@@ -108,6 +151,7 @@ impl Regulator {
     /// Forgets the load: the meter is unknown.
     pub fn forget_load(&mut self) {
         self.load = None;
+        self.waiting.clear();
     }
 
     /// The slow correction.
@@ -141,6 +185,22 @@ impl Regulator {
             return false;
         }
         self.last_meter = asked_at;
+        if grid != self.shown || asked_at.since(self.shown_at) >= REPEATS {
+            self.shown = grid;
+            self.shown_at = asked_at;
+        }
+        if self.load.is_some() && self.weighs(dynamics) {
+            let moment = self.shown_at - dynamics.meter_lag.unwrap_or(Span::ZERO);
+            if self.waiting.last().is_some_and(|last| last.moment == moment) {
+                return false;
+            }
+            if self.waiting.is_full() {
+                self.waiting.remove(0);
+            }
+            self.waiting.push(Waiting { moment, came_at: asked_at, grid, violated });
+            return true;
+        }
+        self.waiting.clear();
         let looked_at = asked_at - dynamics.meter_lag.unwrap_or(Span::ZERO);
         let inverters = if dynamics.measured {
             self.history.at(looked_at)
@@ -170,6 +230,69 @@ impl Regulator {
         }
         self.load = Some(damped);
         true
+    }
+
+    /// Whether samples are weighed against what the inverters may have done by themselves: they tell the loads behind
+    /// their outputs, the lag is declared, and the grid does not swing as if it were declared wrong.
+    fn weighs(&self, dynamics: &Dynamics) -> bool {
+        self.tells_behind && dynamics.measured && dynamics.meter_lag.is_some() && self.swing < DOUBT
+    }
+
+    /// Takes the waiting meter samples whose moment the inverters have told about by now.
+    pub fn catch_up(&mut self, dynamics: &Dynamics, now: Mono) {
+        while let Some(sample) = self.waiting.first().copied() {
+            let told = self.history.newest().is_some_and(|newest| newest.at >= sample.moment + LATER);
+            if !told && now.since(sample.came_at) < PATIENCE {
+                return;
+            }
+            self.waiting.remove(0);
+            self.weigh(sample, told, dynamics);
+        }
+    }
+
+    /// Weighs one meter sample. What some power that the inverters may have had explains is no news. What none
+    /// explains is taken whole once the inverters are almost at rest; before that it waits, because a part taken early
+    /// moves the inverters and hides the rest. Only what breaks a limit, or waits too long, is taken as far as it is
+    /// sure.
+    fn weigh(&mut self, sample: Waiting, told: bool, dynamics: &Dynamics) {
+        let Waiting { moment, grid, violated, came_at } = sample;
+        let range = self.history.between(moment - EARLIER, moment + LATER);
+        let (Some(load), Some((low, high)), Some(inverters)) =
+            (self.load, range, self.history.at(moment + USUAL))
+        else {
+            return;
+        };
+        let (mut sure, mut whole) = (load, load);
+        let ranges = low.into_iter().zip(high).zip(self.given.into_iter().zip(inverters));
+        for (((sure, whole), grid), ((low, high), (given, inverter))) in
+            sure.iter_mut().zip(&mut whole).zip(grid).zip(ranges)
+        {
+            // Not told: they may be on their way to the order.
+            let (low, high) = if told { (low, high) } else { (low.min(given), high.max(given)) };
+            *sure = (*sure).max(grid + low).min(grid + high);
+            *whole = (grid + inverter).max(grid + low).min(grid + high);
+        }
+        let change = farthest(sure, load);
+        if change == Watts::ZERO {
+            self.unexplained_since = None;
+            return;
+        }
+        let resting = farthest(low, high) <= change.scaled(2, 5) + NOISE;
+        let since = *self.unexplained_since.get_or_insert(came_at);
+        let candidate = if resting {
+            whole
+        } else if violated || came_at.since(since) >= UNEXPLAINED {
+            sure
+        } else {
+            return;
+        };
+        self.unexplained_since = None;
+        let gain = self.gain(farthest(candidate, load), dynamics);
+        let mut moved = load;
+        for (part, candidate) in moved.iter_mut().zip(candidate) {
+            *part += (candidate - *part).scaled(gain, 100);
+        }
+        self.load = Some(moved);
     }
 
     /// Where the orders put the inverters: at the new value once the delay is over, at the old one before.
@@ -341,7 +464,9 @@ impl Regulator {
         now: Mono,
     ) -> ([Watts; 3], bool) {
         let Some(ramp) = policy.ramp else { return (wanted, false) };
-        let elapsed = now.since(self.given_at).0.clamp(0, 1_000);
+        // Rest earns a second's worth: a step need not wait for its first decisions to add up.
+        let last = self.changed_at.unwrap_or(self.given_at);
+        let elapsed = now.since(last).0.clamp(0, 1_000);
         let allowed = ramp.scaled(elapsed, 1_000);
         let change = (share::total(wanted) - share::total(start)).abs().max(farthest(wanted, start));
         if change <= allowed {

@@ -237,6 +237,7 @@ pub fn inverters(
     split: bool,
 ) -> Option<Sample> {
     let mut sum = [Watts::ZERO; 3];
+    let mut behind = power(image, &wiring.load_out).map_or([Watts::ZERO; 3], |power| power.phases);
     let mut at: Option<Mono> = None;
     for (wired, stage) in wiring.inverters.iter().zip(stages) {
         if *stage == Stage::Safe && wiring.inverters.len() > 1 {
@@ -254,8 +255,9 @@ pub fn inverters(
     }
     if !split {
         sum = [sum.into_iter().sum(), Watts::ZERO, Watts::ZERO];
+        behind = [behind.into_iter().sum(), Watts::ZERO, Watts::ZERO];
     }
-    at.map(|at| Sample { at, power: sum })
+    at.map(|at| Sample { at, power: sum, behind })
 }
 
 /// A total put evenly on the phases an inverter feeds.

@@ -12,11 +12,28 @@ use wattkeeper::plant::physics::Params;
 const HEARD: &[(&str, Quantity, f64)] = &[
     ("grid.power", Quantity::GridPower, 1.0),
     ("inverter.power", Quantity::InverterPower, 1.0),
+    ("load.out.power", Quantity::LoadOutPower, 1.0),
     ("battery.soc", Quantity::BatterySoc, 100.0),
     ("battery.voltage", Quantity::BatteryVoltage, 1_000.0),
     ("battery.charge_limit_current", Quantity::BatteryChargeLimitCurrent, 1_000.0),
     ("battery.discharge_limit_current", Quantity::BatteryDischargeLimitCurrent, 1_000.0),
 ];
+
+/// When devices are asked, in ticks of 50 ms: how often, and at which of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Polls {
+    pub meter: (i64, i64),
+    pub inverter: (i64, i64),
+    /// How many ticks old the inverter's gateway tells.
+    pub view: usize,
+}
+
+impl Default for Polls {
+    /// Everything at once, each second.
+    fn default() -> Self {
+        Self { meter: (20, 0), inverter: (20, 0), view: 0 }
+    }
+}
 
 /// A single-phase site in control of one inverter.
 pub struct Desk {
@@ -25,6 +42,10 @@ pub struct Desk {
     ids: Vec<(SignalId, &'static str, f64)>,
     wake_at: Mono,
     ticks: i64,
+    /// When meter and inverter are asked.
+    pub polls: Polls,
+    /// What the inverter's gateway will show, oldest first: one entry a tick.
+    view: std::collections::VecDeque<Vec<Option<i64>>>,
     /// Commands so far, with their moments.
     pub commands: Vec<(f64, Command)>,
 }
@@ -46,6 +67,7 @@ impl Desk {
         let millis = |seconds: f64| Span::millis((seconds * 1_000.0) as i64);
         let wiring = &mut config.wiring;
         wiring.grid.power.total = id("grid.power");
+        wiring.load_out.total = id("load.out.power");
         wiring.battery.soc = id("battery.soc");
         wiring.battery.voltage = id("battery.voltage");
         wiring.battery.charge_limit = id("battery.charge_limit_current");
@@ -81,7 +103,16 @@ impl Desk {
         change(policy);
         let mut plant = Plant::new(params, seed);
         plant.set("battery.soc", 60.0).unwrap();
-        Self { plant, site: Site::new(config), ids, wake_at: Mono::ZERO, ticks: 0, commands: Vec::new() }
+        Self {
+            plant,
+            site: Site::new(config),
+            ids,
+            wake_at: Mono::ZERO,
+            ticks: 0,
+            polls: Polls::default(),
+            view: std::collections::VecDeque::new(),
+            commands: Vec::new(),
+        }
     }
 
     /// Seconds since the start.
@@ -94,10 +125,14 @@ impl Desk {
         self.plant.step(0.05);
         self.ticks += 1;
         let now = Mono(self.ticks * 50);
-        if self.ticks % 20 == 0 {
-            for (signal, name, steps) in &self.ids {
-                let value = self.plant.measured(name).map(|measured| (measured.value * steps).round() as i64);
-                let outputs = self.site.handle(now, &Input::Heard { signal: *signal, value, asked_at: now });
+        self.look();
+        for at in 0..self.ids.len() {
+            let (signal, name, _) = self.ids[at];
+            let (every, phase) = if name == "grid.power" { self.polls.meter } else { self.polls.inverter };
+            if self.ticks % every == phase {
+                let seen = if name == "grid.power" { self.view.back() } else { self.view.front() };
+                let value = seen.and_then(|values| values[at]);
+                let outputs = self.site.handle(now, &Input::Heard { signal, value, asked_at: now });
                 self.wake_at = outputs.wake_at;
             }
         }
@@ -111,6 +146,18 @@ impl Desk {
                 }
                 self.commands.push((seconds, command));
             }
+        }
+    }
+
+    /// What every device would show now joins what was seen before.
+    fn look(&mut self) {
+        let plant = &self.plant;
+        let now = self.ids.iter().map(|(_, name, steps)| {
+            plant.measured(name).map(|measured| (measured.value * steps).round() as i64)
+        });
+        self.view.push_back(now.collect());
+        while self.view.len() > self.polls.view + 1 {
+            self.view.pop_front();
         }
     }
 

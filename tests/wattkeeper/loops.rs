@@ -3,7 +3,7 @@
 use wattkeeper::control::units::{Span, Watts};
 use wattkeeper::plant::physics::Params;
 
-use crate::bench_site::Desk;
+use crate::bench_site::{Desk, Polls};
 
 /// What a load step did to the grid.
 #[derive(Debug)]
@@ -145,4 +145,35 @@ fn a_noisy_house_is_followed_without_a_limit_cycle() {
             "lag {meter_lag} declared {declared:?}: {mean} W, {reversals}"
         );
     }
+}
+
+/// Half of a 3 kW step hangs behind the inverter, which pulls it through its input until it follows; meter and
+/// gateway look once a second, are asked at odd moments and tell late.
+#[test]
+fn a_step_behind_the_inverter_is_back_within_ten_seconds_too() {
+    let mut worst = Vec::new();
+    for meter_lag in [0.2, 1.0, 2.0, 3.0] {
+        for moment in [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95] {
+            for (asked, shown) in [(3, 5), (11, 0), (17, 6)] {
+                let params = Params { load_out_share: 0.5, ..plant(0.5, 0.6, meter_lag) };
+                let mut desk = Desk::new(params, |_| {});
+                desk.polls = Polls { meter: (5, 2), inverter: (20, asked), view: shown };
+                desk.set("load.power", 600.0);
+                desk.run(60.0 + moment);
+                desk.set("load.power", 3_600.0);
+                let grid = desk.run(60.0);
+                let settled = grid
+                    .iter()
+                    .rposition(|watts| watts.abs() > 50.0)
+                    .map_or(0.0, |at| (at + 1) as f64 * 0.05);
+                let overshoot = grid.iter().fold(0.0_f64, |most, watts| most.max(-watts));
+                if settled > 10.0 {
+                    worst.push(format!(
+                        "lag {meter_lag} step at {moment} asked at {asked} view {shown}: {settled:.1} s, overshoot {overshoot:.0} W"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(worst.is_empty(), "{}", worst.join("\n"));
 }

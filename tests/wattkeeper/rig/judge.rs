@@ -20,6 +20,8 @@ pub fn writes(log: &[Value], from: f64, to: f64) -> Vec<&Value> {
 pub struct Response {
     /// Seconds from the event until the grid stayed within 50 W of the setpoint.
     pub settled: f64,
+    /// The last second that the log shows outside of those 50 W: it has come back at most one second later.
+    pub outside: f64,
     /// Largest export beyond the setpoint, in W.
     pub overshoot: f64,
     /// Largest difference, high to low, in the last twenty seconds.
@@ -32,8 +34,8 @@ impl std::fmt::Display for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(
             f,
-            "settled in {:.1} s, overshoot {:.0} W, swing {:.0} W",
-            self.settled, self.overshoot, self.swing
+            "outside until {:.1} s, settled in {:.1} s, overshoot {:.0} W, swing {:.0} W",
+            self.outside, self.settled, self.overshoot, self.swing
         )
     }
 }
@@ -51,6 +53,7 @@ pub fn response(log: &[Value], from: f64, to: f64, setpoint: f64) -> Response {
     let out = errors.iter().rposition(|(_, error)| error.abs() > 50.0);
     Response {
         settled: out.map_or(0.0, |at| errors.get(at + 1).map_or(f64::INFINITY, |(t, _)| *t)),
+        outside: out.and_then(|at| errors.get(at)).map_or(0.0, |(t, _)| *t),
         overshoot: errors.iter().fold(0.0_f64, |most, (_, error)| most.max(-error)),
         swing: spread(last - 20.0),
         #[expect(clippy::cast_possible_truncation, reason = "shown to a person")]
