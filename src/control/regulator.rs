@@ -174,15 +174,9 @@ impl Regulator {
 
     /// A meter sample: brings the load up to date, unless what it shows may be our own transient.
     /// `violated` says that the sample itself breaks a limit of the connection.
-    pub fn meter_heard(
-        &mut self,
-        grid: [Watts; 3],
-        asked_at: Mono,
-        violated: bool,
-        dynamics: &Dynamics,
-    ) -> bool {
+    pub fn meter_heard(&mut self, grid: [Watts; 3], asked_at: Mono, violated: bool, dynamics: &Dynamics) {
         if asked_at <= self.last_meter && self.load.is_some() {
-            return false;
+            return;
         }
         self.last_meter = asked_at;
         if grid != self.shown || asked_at.since(self.shown_at) >= REPEATS {
@@ -192,13 +186,13 @@ impl Regulator {
         if self.load.is_some() && self.weighs(dynamics) {
             let moment = self.shown_at - dynamics.meter_lag.unwrap_or(Span::ZERO);
             if self.waiting.last().is_some_and(|last| last.moment == moment) {
-                return false;
+                return;
             }
             if self.waiting.is_full() {
                 self.waiting.remove(0);
             }
             self.waiting.push(Waiting { moment, came_at: asked_at, grid, violated });
-            return true;
+            return;
         }
         self.waiting.clear();
         let looked_at = asked_at - dynamics.meter_lag.unwrap_or(Span::ZERO);
@@ -207,14 +201,14 @@ impl Regulator {
         } else {
             Some(self.modelled(looked_at - dynamics.model_delay))
         };
-        let Some(inverters) = inverters else { return false };
+        let Some(inverters) = inverters else { return };
         let mut candidate = grid;
         for (part, inverter) in candidate.iter_mut().zip(inverters) {
             *part += inverter;
         }
         let Some(load) = self.load else {
             self.load = Some(candidate);
-            return true;
+            return;
         };
         let change = farthest(candidate, load);
         let gain = self.gain(change, dynamics);
@@ -222,14 +216,9 @@ impl Regulator {
         let feigned = self.window_step.scaled(120, gain.max(1))
             + self.window_step.scaled(100_i64.saturating_sub(gain), 100);
         if self.in_window(asked_at, dynamics) && !violated && change <= feigned {
-            return false;
+            return;
         }
-        let mut damped = load;
-        for (part, candidate) in damped.iter_mut().zip(candidate) {
-            *part += (candidate - *part).scaled(gain, 100);
-        }
-        self.load = Some(damped);
-        true
+        self.load = Some(toward(load, candidate, gain));
     }
 
     /// Whether samples are weighed against what the inverters may have done by themselves: they tell the loads behind
@@ -288,11 +277,7 @@ impl Regulator {
         };
         self.unexplained_since = None;
         let gain = self.gain(farthest(candidate, load), dynamics);
-        let mut moved = load;
-        for (part, candidate) in moved.iter_mut().zip(candidate) {
-            *part += (candidate - *part).scaled(gain, 100);
-        }
-        self.load = Some(moved);
+        self.load = Some(toward(load, candidate, gain));
     }
 
     /// Where the orders put the inverters: at the new value once the delay is over, at the old one before.
@@ -503,6 +488,15 @@ impl Regulator {
         self.direction = 0;
         self.reversal_since = None;
     }
+}
+
+/// From one load toward another, this many percent of the way.
+fn toward(from: [Watts; 3], to: [Watts; 3], percent: i64) -> [Watts; 3] {
+    let mut out = from;
+    for (part, to) in out.iter_mut().zip(to) {
+        *part += (to - *part).scaled(percent, 100);
+    }
+    out
 }
 
 /// The largest change of any phase, and of their sum.
