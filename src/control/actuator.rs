@@ -23,8 +23,10 @@ const AGAIN: Span = Span::secs(1);
 const RETRY: Span = Span::secs(30);
 /// No answer for this long counts as a failure: the endpoint itself may be stuck.
 const ANSWER_WITHIN: Span = Span::secs(10);
-/// An order not written within this time is not written at all.
-const EXPIRES: Span = Span::secs(3);
+/// Somebody else's word in our registers counts when it comes twice within this time.
+const FOREIGN_TWICE: Span = Span::secs(60);
+/// Then they are left alone this long: two controllers that take turns are worse than either.
+const YIELD: Span = Span::secs(300);
 /// A release is never wrong, however late: what was set up must be put back.
 const RELEASE_EXPIRES: Span = Span::secs(60);
 
@@ -51,6 +53,9 @@ pub struct Actuator {
     progress: Progress,
     failures: u8,
     writes: u32,
+    /// When somebody else's word was last seen in its registers.
+    foreign_at: Option<Mono>,
+    yields_until: Option<Mono>,
 }
 
 impl Actuator {
@@ -78,14 +83,31 @@ impl Actuator {
         self.failures >= ATTEMPTS
     }
 
+    /// Somebody else's word stands in its registers. True when that makes it yield from now on.
+    pub fn foreign(&mut self, now: Mono) -> bool {
+        let again = self.foreign_at.replace(now).is_some_and(|before| now.since(before) <= FOREIGN_TWICE);
+        let news = again && !self.yields(now);
+        if again {
+            self.yields_until = Some(now + YIELD);
+        }
+        news
+    }
+
+    /// Whether it leaves its registers to somebody else.
+    #[must_use]
+    pub fn yields(&self, now: Mono) -> bool {
+        self.yields_until.is_some_and(|until| now < until)
+    }
+
     /// The command that the decision at `now` calls for, if any. `refresh` says whether an unchanged order
-    /// may be repeated: not when it should die with the device's watchdog.
+    /// may be repeated: not when it should die with the device's watchdog. Not to be written after `lives`.
     pub fn step(
         &mut self,
         place: u8,
         spec: &ActuatorSpec,
         wanted: Order,
         refresh: bool,
+        lives: Span,
         now: Mono,
     ) -> Option<Command> {
         if self.progress == Progress::Ordered && now.since(self.sent_at) > ANSWER_WITHIN {
@@ -100,17 +122,17 @@ impl Actuator {
                 self.last != Some(wanted) || (refresh && spec.refresh.is_some_and(|period| since >= period))
             }
         };
-        due.then(|| self.send(place, wanted, now))
+        due.then(|| self.send(place, wanted, lives, now))
     }
 
     /// A command regardless of what is in force.
-    pub fn send(&mut self, place: u8, order: Order, now: Mono) -> Command {
+    pub fn send(&mut self, place: u8, order: Order, lives: Span, now: Mono) -> Command {
         self.seq = self.seq.wrapping_add(1);
         self.last = Some(order);
         self.sent_at = now;
         self.progress = Progress::Ordered;
         self.writes = self.writes.saturating_add(1);
-        let expires = now + if order == Order::Release { RELEASE_EXPIRES } else { EXPIRES };
+        let expires = now + if order == Order::Release { RELEASE_EXPIRES } else { lives };
         Command { actuator: place, order, seq: self.seq, expires }
     }
 
@@ -156,6 +178,8 @@ mod tests {
     use super::*;
     use crate::control::wiring::ActuatorKind;
 
+    const LIVES: Span = Span::secs(2);
+
     fn spec() -> ActuatorSpec {
         ActuatorSpec {
             device: "gx".to_owned(),
@@ -176,7 +200,7 @@ mod tests {
         let written: Vec<i64> = (0..10)
             .filter(|second| {
                 let order = Order::Setpoint(Watts(if *second < 5 { 50 } else { 70 }));
-                let command = actuator.step(0, &spec(), order, true, at(*second));
+                let command = actuator.step(0, &spec(), order, true, LIVES, at(*second));
                 if let Some(command) = command {
                     actuator.answered(command.seq, Outcome::Acknowledged);
                 }
@@ -192,14 +216,14 @@ mod tests {
         let order = Order::Setpoint(Watts(50));
         let mut tries = Vec::new();
         for second in 0..70 {
-            if let Some(command) = actuator.step(0, &spec(), order, true, at(second)) {
+            if let Some(command) = actuator.step(0, &spec(), order, true, LIVES, at(second)) {
                 tries.push(second);
                 actuator.answered(command.seq, Outcome::Refused(10));
             }
         }
         assert_eq!(tries, [0, 1, 2, 3, 4, 34, 64]);
         assert!(actuator.given_up());
-        let command = actuator.step(0, &spec(), order, true, at(94)).unwrap();
+        let command = actuator.step(0, &spec(), order, true, LIVES, at(94)).unwrap();
         actuator.answered(command.seq.wrapping_sub(1), Outcome::Acknowledged);
         assert!(actuator.given_up(), "an answer to an older command changes nothing");
         actuator.answered(command.seq, Outcome::Acknowledged);
@@ -212,7 +236,7 @@ mod tests {
         let mut tries = Vec::new();
         for quarter in 0..quarters {
             let now = Mono::ZERO + Span::millis(quarter.saturating_mul(250));
-            if let Some(command) = actuator.step(0, &spec(), orders(quarter), true, now) {
+            if let Some(command) = actuator.step(0, &spec(), orders(quarter), true, LIVES, now) {
                 tries.push(quarter);
                 actuator.answered(command.seq, Outcome::Failed);
             }
@@ -240,7 +264,19 @@ mod tests {
     fn a_release_outlives_a_line_that_is_busy() {
         let now = at(100);
         let mut actuator = Actuator::default();
-        assert_eq!(actuator.send(0, Order::Setpoint(Watts(1)), now).expires, now + Span::secs(3));
-        assert_eq!(actuator.send(0, Order::Release, now).expires, now + Span::secs(60));
+        assert_eq!(actuator.send(0, Order::Setpoint(Watts(1)), LIVES, now).expires, now + LIVES);
+        assert_eq!(actuator.send(0, Order::Release, LIVES, now).expires, now + Span::secs(60));
+    }
+
+    #[test]
+    fn m1_a_strange_word_twice_within_a_minute_is_yielded_to_for_five() {
+        let mut actuator = Actuator::default();
+        assert!(!actuator.foreign(at(10)));
+        assert!(!actuator.foreign(at(80)), "once a minute or less is nobody's habit");
+        assert!(!actuator.yields(at(80)));
+        assert!(actuator.foreign(at(100)));
+        assert!(actuator.yields(at(399)));
+        assert!(!actuator.foreign(at(150)), "it yields already: that is no news");
+        assert!(actuator.yields(at(449)) && !actuator.yields(at(450)));
     }
 }

@@ -109,7 +109,7 @@ pub fn decide(
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
-    let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+    let usable = |at: usize| known.sensed.obeys(at);
     let able = Able::of(&wiring.inverters, usable, known.load_out_sure);
     let on_phases = |phases| {
         if known.split { able.fit(phases, policy.phases == PhaseMode::Total) } else { merged(phases) }
@@ -215,8 +215,8 @@ fn sense(
     let load_out = if fresh { heard } else { heard.max(Watts::ZERO) };
     let load_out_sure = if fresh { heard } else { heard.min(Watts::ZERO) };
     let mut controlled = [false; 3];
-    let answers = wiring.inverters.iter().zip(sensed.inverter).filter(|(_, stage)| *stage < Stage::Safe);
-    for (wired, _) in answers {
+    let answers = wiring.inverters.iter().enumerate().filter(|(at, _)| sensed.obeys(*at));
+    for (_, wired) in answers {
         for (phase, feeds) in controlled.iter_mut().zip(wired.spec.phases) {
             *phase |= feeds;
         }
@@ -364,7 +364,7 @@ fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known, now: Mono) -> Lim
 
 /// Tier 0: ratings of the inverters that answer, the profile's authority, the first samples after a start.
 fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
-    let usable = |at: usize| known.sensed.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+    let usable = |at: usize| known.sensed.obeys(at);
     let mut charge = Watts::ZERO;
     let mut discharge = Watts::ZERO;
     for (at, wired) in wiring.inverters.iter().enumerate() {
@@ -377,7 +377,11 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
     // What is not known comes first: it is the reason, and the ratings of what is silent are only its consequence.
     let silent = !wiring.inverters.is_empty() && best_inverter(known) == Stage::Safe;
     let closed = known.starting.map(Reason::Starting);
-    if let Some(reason) = closed.or(silent.then_some(Reason::Stale(Source::Inverter, Stage::Safe))) {
+    let foreign = !wiring.inverters.is_empty() && !(0..wiring.inverters.len()).any(usable);
+    let reason = closed
+        .or(silent.then_some(Reason::Stale(Source::Inverter, Stage::Safe)))
+        .or(foreign.then_some(Reason::SecondWriter));
+    if let Some(reason) = reason {
         nothing(&mut ladder, Tier::Device, reason);
         ladder.rung(Tier::Device);
         return ladder;
@@ -536,6 +540,9 @@ fn note(reasons: &mut Reasons, policy: &Policy, memory: &Memory, known: &Known, 
     if known.starting.is_none() {
         let inverter = best_inverter(known);
         doubt(inverter, Reason::Stale(Source::Inverter, inverter));
+        if sensed.yielded.contains(&true) {
+            doubt(Stage::Safe, Reason::SecondWriter);
+        }
         if policy.grid.connected && !sensed.island {
             doubt(sensed.meter, meter_doubt(sensed));
         }

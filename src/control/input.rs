@@ -37,6 +37,15 @@ pub enum Input {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A register that an order owns holds what we never wrote: somebody else writes it too.
+    Foreign {
+        /// Place in [`Wiring::actuators`](super::wiring::Wiring::actuators).
+        actuator: u8,
+    },
+    /// What was to be written down under this number is safe; see [`Outputs::keep`].
+    Stored(u32),
+    /// The host noticed something about itself: one of [`Alarm::HOST`], and whether it holds.
+    Noticed(Alarm, bool),
     /// An operator's order.
     Operator(OperatorOrder),
     /// A changed profile that passed its check. Signals and wiring are those of before.
@@ -156,11 +165,24 @@ pub enum Alarm {
     GeneratorMaxRun,
     /// Nothing confirms that the engine turns: running is assumed.
     GeneratorNoFeedback,
+    /// Somebody else writes the registers of this actuator; we leave them alone for a while.
+    SecondWriter(u8),
+    /// Nothing can be written down.
+    StoreFailed,
+    /// What was written down could not be read; the start was cautious.
+    StoreLost,
+    /// The process ended badly too often: it only observes.
+    CrashLoop,
+    /// A changed profile was refused; the old one runs on.
+    ProfileRefused,
 }
+
+/// How many alarms can be active at once.
+pub const MAX_ALARMS: usize = 32;
 
 impl Alarm {
     /// One of each.
-    pub const LISTED: [Self; 13] = [
+    pub const LISTED: [Self; 18] = [
         Self::MeterLost,
         Self::SocLost,
         Self::BmsLost,
@@ -174,7 +196,15 @@ impl Alarm {
         Self::GeneratorAdopted,
         Self::GeneratorMaxRun,
         Self::GeneratorNoFeedback,
+        Self::SecondWriter(0),
+        Self::StoreFailed,
+        Self::StoreLost,
+        Self::CrashLoop,
+        Self::ProfileRefused,
     ];
+
+    /// Those that the host raises, by [`Input::Noticed`].
+    pub const HOST: [Self; 4] = [Self::StoreFailed, Self::StoreLost, Self::CrashLoop, Self::ProfileRefused];
 
     /// How urgent it is: `page` wakes someone, `ticket` waits for the morning, `info` is good to know.
     #[must_use]
@@ -186,11 +216,16 @@ impl Alarm {
             | Self::OrderGivenUp(_)
             | Self::GeneratorFailToStart
             | Self::GeneratorFailToStop
-            | Self::GeneratorFault => "page",
+            | Self::GeneratorFault
+            | Self::CrashLoop => "page",
             Self::MeterLost
             | Self::GeneratorUnexpectedStop
             | Self::GeneratorRemoteOff
-            | Self::GeneratorMaxRun => "ticket",
+            | Self::GeneratorMaxRun
+            | Self::SecondWriter(_)
+            | Self::StoreFailed
+            | Self::StoreLost
+            | Self::ProfileRefused => "ticket",
             Self::GeneratorAdopted | Self::GeneratorNoFeedback => "info",
         }
     }
@@ -238,6 +273,21 @@ impl Alarm {
             Self::GeneratorNoFeedback => {
                 "nothing confirms that the engine turns; running is assumed. Wire a running signal"
             }
+            Self::SecondWriter(_) => {
+                "somebody else writes the registers that our orders go to; they are left alone for five minutes. Switch the other controller, app or cloud off, or set control = \"observe\""
+            }
+            Self::StoreFailed => {
+                "nothing can be written down: a power cut now would lose counters and orders. Check the disk's space and whether it has become read-only"
+            }
+            Self::StoreLost => {
+                "what was written down could not be read and was set aside; counters began anew and the start was cautious. Check the disk"
+            }
+            Self::CrashLoop => {
+                "the process ended badly too often and only observes now. Read its log, mend the cause, then restart it or reload the profile"
+            }
+            Self::ProfileRefused => {
+                "the changed profile has mistakes; the old one runs on. Run `wattkeeper check` on it"
+            }
         }
     }
 
@@ -258,6 +308,11 @@ impl Alarm {
             Self::GeneratorAdopted => "generator-adopted",
             Self::GeneratorMaxRun => "generator-max-run",
             Self::GeneratorNoFeedback => "generator-no-feedback",
+            Self::SecondWriter(_) => "second-writer",
+            Self::StoreFailed => "store-failed",
+            Self::StoreLost => "store-lost",
+            Self::CrashLoop => "crash-loop",
+            Self::ProfileRefused => "profile-refused",
         }
     }
 }
@@ -271,12 +326,15 @@ pub struct Outputs {
     pub commands: ArrayVec<Command, 12>,
     /// What changed.
     pub events: ArrayVec<Event, 12>,
+    /// Write [`Site::keepsake`](super::site::Site::keepsake) down under this number, and say
+    /// [`Input::Stored`] when it is safe.
+    pub keep: Option<u32>,
     /// When the site wants [`Input::Due`], unless something else happens first.
     pub wake_at: Mono,
 }
 
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
-const ENCODING: u8 = 2;
+const ENCODING: u8 = 3;
 
 /// Why bytes are no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -319,10 +377,10 @@ mod tests {
     #[test]
     fn the_encoding_of_an_input_never_changes_silently() {
         let heard = Input::Heard { signal: SignalId(7), value: Some(-2_000), asked_at: Mono(12_345) };
-        assert_eq!(heard.encode(), [2, 0, 7, 1, 159, 31, 242, 192, 1]);
-        assert_eq!(Input::Due.encode(), [2, 1]);
+        assert_eq!(heard.encode(), [3, 0, 7, 1, 159, 31, 242, 192, 1]);
+        assert_eq!(Input::Due.encode(), [3, 1]);
         let wrote = Input::Wrote { actuator: 2, seq: 300, outcome: Outcome::Refused(10) };
-        assert_eq!(wrote.encode(), [2, 3, 2, 172, 2, 1, 10]);
+        assert_eq!(wrote.encode(), [3, 3, 2, 172, 2, 1, 10]);
     }
 
     #[test]
@@ -333,6 +391,9 @@ mod tests {
             Input::Wall(Wall { utc: 1_780_000_000, offset: 7_200, valid: true }),
             Input::Reload(Box::default()),
             Input::Operator(OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::secs(60)) }),
+            Input::Foreign { actuator: 3 },
+            Input::Stored(70_000),
+            Input::Noticed(Alarm::StoreFailed, true),
             Input::Leaving,
         ];
         for input in inputs {
@@ -341,6 +402,6 @@ mod tests {
             assert_eq!(Input::decode(&[9, 1]), Err(DecodeError::Version(9)));
         }
         assert_eq!(Input::decode(&[]), Err(DecodeError::Empty));
-        assert_eq!(Input::decode(&[2, 200]), Err(DecodeError::Damaged));
+        assert_eq!(Input::decode(&[3, 200]), Err(DecodeError::Damaged));
     }
 }

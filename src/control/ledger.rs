@@ -10,6 +10,7 @@ const OLDEST: Span = Span::secs(10);
 
 /// What was counted since the ledger began. Only ever rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ledger {
     at: Option<Mono>,
     /// From the utility.
@@ -44,6 +45,12 @@ pub struct Powers {
 }
 
 impl Ledger {
+    /// The same sums, counting from the next call on: what flowed meanwhile is not known.
+    #[must_use]
+    pub fn after_absence(self) -> Self {
+        Self { at: None, ..self }
+    }
+
     /// Adds the time since the last call at these powers.
     pub fn add(&mut self, powers: &Powers, now: Mono) {
         let elapsed = self.at.map_or(Span::ZERO, |before| now.since(before)).max(Span::ZERO).min(OLDEST);

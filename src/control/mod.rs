@@ -18,6 +18,7 @@ pub mod genset;
 pub mod history;
 pub mod image;
 pub mod input;
+pub mod keepsake;
 pub mod ladder;
 pub mod ledger;
 pub mod policy;

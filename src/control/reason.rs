@@ -178,6 +178,8 @@ pub enum Reason {
     Stale(Source, Stage),
     /// An input speaks, but what it says cannot be.
     Implausible(Source),
+    /// Somebody else writes an inverter's registers: it is left to them.
+    SecondWriter,
     /// Orders wait for the first fresh samples of what they need.
     Starting(Source),
     /// The order changes only this fast.
@@ -246,6 +248,7 @@ impl Reason {
             Self::SelfConsumption(_) => "self",
             Self::Stale(..) => "stale",
             Self::Implausible(_) => "implausible",
+            Self::SecondWriter => "second-writer",
             Self::Starting(_) => "starting",
             Self::Ramp(_) => "ramp",
             Self::DirectionHold(_) => "direction-hold",
@@ -307,6 +310,10 @@ impl Reason {
                 format!("{} repeats itself while the inverters move: it is not believed", source.name())
             }
             Self::Stale(source, stage) => format!("{} is silent ({})", source.name(), stage.name()),
+            Self::SecondWriter => {
+                "somebody else writes this inverter's registers: it is left to them for five minutes"
+                    .to_owned()
+            }
             Self::Starting(source) => format!("waiting for the first three samples of the {}", source.name()),
             Self::Ramp(limit) => format!("the order changes by at most {limit} per second"),
             Self::DirectionHold(left) => {

@@ -62,6 +62,8 @@ pub struct Senses {
     /// The BMS.
     pub bms: Trust,
     bms_seen: bool,
+    /// Inverters that somebody else steers: their power counts, orders to them do not.
+    yielded: [bool; MAX_INVERTERS],
     grid: GridSense,
     frozen: Frozen,
 }
@@ -139,6 +141,8 @@ pub struct Sensed {
     pub meter: Stage,
     /// Stage of each inverter.
     pub inverter: [Stage; MAX_INVERTERS],
+    /// Inverters that somebody else steers.
+    pub yielded: [bool; MAX_INVERTERS],
     /// Stage of the charge.
     pub soc: Stage,
     /// Stage of the BMS, when one counts.
@@ -151,7 +155,34 @@ pub struct Sensed {
     pub island: bool,
 }
 
+impl Sensed {
+    /// Whether an inverter takes our orders now, as far as is known.
+    #[must_use]
+    pub fn obeys(&self, at: usize) -> bool {
+        let speaks = self.inverter.get(at).is_some_and(|stage| *stage < Stage::Safe);
+        speaks && !self.yielded.get(at).is_some_and(|yields| *yields)
+    }
+}
+
 impl Senses {
+    /// Whether a BMS has ever spoken.
+    #[must_use]
+    pub fn bms_seen(&self) -> bool {
+        self.bms_seen
+    }
+
+    /// A BMS has spoken before the process began.
+    pub fn remember_bms(&mut self, seen: bool) {
+        self.bms_seen |= seen;
+    }
+
+    /// An inverter is left to somebody else, or ours again.
+    pub fn yield_to(&mut self, inverter: u8, yields: bool) {
+        if let Some(yielded) = self.yielded.get_mut(usize::from(inverter)) {
+            *yielded = yields;
+        }
+    }
+
     /// Brings trust up to date and reads what a decision may use.
     pub fn step(&mut self, policy: &Policy, wiring: &Wiring, image: &Image, now: Mono) -> Sensed {
         let trust = &policy.trust;
@@ -177,7 +208,8 @@ impl Senses {
         let soc = self.soc.update(&trust.soc, soc_heard, now);
         let bms = self.bms_stage(policy, wiring, image, now);
         let island = self.island(policy, wiring, image, now);
-        Sensed { meter, inverter, soc, bms, grid, implausible, island }
+        let yielded = self.yielded;
+        Sensed { meter, inverter, yielded, soc, bms, grid, implausible, island }
     }
 
     fn bms_stage(&mut self, policy: &Policy, wiring: &Wiring, image: &Image, now: Mono) -> Option<Stage> {

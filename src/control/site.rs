@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 
 pub use super::decision::{Decision, ForcedCharge, GuardState, Overruled, Rung};
 pub use super::input::{
-    Alarm, Command, DecodeError, Event, Input, Manual, OperatorOrder, Order, Outcome, Outputs,
+    Alarm, Command, DecodeError, Event, Input, MAX_ALARMS, Manual, OperatorOrder, Order, Outcome, Outputs,
 };
+pub use super::keepsake::{Keepsake, Past};
 
 use super::actuator::Actuator;
+use super::battery::guard::Guard;
 use super::decide::{Memory, decide};
 use super::genset::{Genset, GensetInputs, GensetState};
 use super::image::{Image, Slot};
+use super::keepsake::Keeping;
 use super::ledger::{Ledger, Powers};
 use super::policy::{Control, GeneratorPolicy, Policy};
 use super::reading::{Reading, Stage};
@@ -23,15 +26,15 @@ use super::reason::Reason;
 use super::senses;
 use super::share;
 use super::signal::{SignalId, Signals};
-use super::units::{Mono, Span, Wall, Watts};
+use super::units::{Mono, Soc, Span, Wall, Watts};
 use super::wiring::{ActuatorKind, PowerWiring, Wiring};
 
 /// An unusable meter is an alarm after this.
 const METER_ALARM: Span = Span::secs(60);
+/// A battery at this charge or above is full.
+const FULL: Soc = Soc::percent(100);
 /// While a ramp or a wait is running, decide again after this.
 const MOVING: Span = Span::millis(250);
-/// How many alarms can be active at once.
-const MAX_ALARMS: usize = 24;
 
 /// What a site is made of: its signals, who plays which part, and the operator's wishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +60,8 @@ struct State {
     manual_until: Option<Mono>,
     auto: Option<bool>,
     alarms: ArrayVec<Alarm, MAX_ALARMS>,
+    keeping: Keeping,
+    full_at: Option<Mono>,
     meter_good_at: Option<Mono>,
     last: Option<Mono>,
     wake_at: Mono,
@@ -87,7 +92,7 @@ pub enum RestoreError {
 }
 
 /// The version of the snapshot's layout.
-const SNAPSHOT: u8 = 2;
+const SNAPSHOT: u8 = 3;
 
 impl Site {
     /// A site that has heard nothing yet.
@@ -143,6 +148,57 @@ impl Site {
         self.state.wall
     }
 
+    /// A site that goes on from what is remembered of it, at `now`.
+    #[must_use]
+    pub fn begin(config: SiteConfig, past: Past, now: Mono) -> Self {
+        let mut site = Self::new(config);
+        let state = &mut site.state;
+        match past {
+            Past::None => {}
+            Past::Kept(kept) => {
+                state.memory.guard = kept.guard;
+                state.memory.senses.remember_bms(kept.bms_seen);
+                state.genset = kept.genset;
+                state.genset.resume(now);
+                state.ledger = kept.ledger.after_absence();
+                state.manual = kept.manual;
+                state.manual_until = kept.manual_until;
+                state.auto = kept.auto;
+                state.alarms = kept.alarms;
+                state.full_at = kept.full_at;
+            }
+            Past::Lost => {
+                state.memory.guard = Guard::cautious();
+                state.genset = Genset::cautious(now);
+            }
+        }
+        site
+    }
+
+    /// What must outlive the process, as of `now`.
+    #[must_use]
+    pub fn keepsake(&self, now: Mono) -> Keepsake {
+        let state = &self.state;
+        Keepsake {
+            at: now,
+            guard: state.memory.guard,
+            bms_seen: state.memory.senses.bms_seen(),
+            genset: state.genset,
+            ledger: state.ledger,
+            manual: state.manual,
+            manual_until: state.manual_until,
+            auto: state.auto,
+            alarms: state.alarms.clone(),
+            full_at: state.full_at,
+        }
+    }
+
+    /// When the battery was last seen full.
+    #[must_use]
+    pub fn full_at(&self) -> Option<Mono> {
+        self.state.full_at
+    }
+
     /// Everything it remembers, as bytes.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
@@ -189,8 +245,20 @@ impl Site {
                     actuator.answered(*seq, *outcome);
                 }
             }
+            Input::Foreign { actuator } => self.foreign(*actuator, now, &mut outputs),
+            Input::Stored(seq) => {
+                if self.state.keeping.stored(*seq) {
+                    self.state.wake_at = self.state.wake_at.min(now);
+                }
+            }
+            Input::Noticed(alarm, holds) => {
+                if Alarm::HOST.contains(alarm) && set_alarm(&mut self.state.alarms, *alarm, *holds) {
+                    let _full = outputs.events.try_push(Event::Alarm(*alarm, *holds));
+                }
+            }
             Input::Operator(order) => {
                 self.operator(*order, now);
+                self.state.keeping.urgent();
                 self.state.wake_at = now;
             }
             Input::Reload(policy) => {
@@ -211,6 +279,20 @@ impl Site {
         let of = |power: &PowerWiring| power.total == Some(signal) || power.phase.contains(&Some(signal));
         let wiring = &self.config.wiring;
         of(&wiring.grid.power) || wiring.grid.present == Some(signal)
+    }
+
+    /// Two controllers at one register: the other one's turn, loudly. The generator's contact is another matter: its
+    /// sequencer knows what a contact that moves by itself means.
+    fn foreign(&mut self, place: u8, now: Mono, outputs: &mut Outputs) {
+        let kind = self.config.wiring.actuators.get(usize::from(place)).map(|spec| spec.kind);
+        let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { return };
+        if actuator.foreign(now) && kind != Some(ActuatorKind::GeneratorRun) {
+            let alarm = Alarm::SecondWriter(place);
+            if set_alarm(&mut self.state.alarms, alarm, true) {
+                let _full = outputs.events.try_push(Event::Alarm(alarm, true));
+            }
+            self.state.wake_at = now;
+        }
     }
 
     fn operator(&mut self, order: OperatorOrder, now: Mono) {
@@ -237,17 +319,54 @@ impl Site {
         self.step_generator(now, outputs);
         let SiteConfig { policy, wiring, .. } = &self.config;
         let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
-        let State { memory, image, wall, .. } = &mut self.state;
+        let State { memory, image, wall, actuators, .. } = &mut self.state;
+        for (actuator, spec) in actuators.iter().zip(&wiring.actuators) {
+            if let ActuatorKind::InverterPower(at) = spec.kind {
+                memory.senses.yield_to(at, actuator.yields(now));
+            }
+        }
+        let before = (memory.guard.state(), memory.senses.bms_seen());
         decide(policy, wiring, memory, image, active, *wall, now, &mut self.decision);
+        let after = (memory.guard.state(), memory.senses.bms_seen());
+        if before.1 != after.1 {
+            self.state.keeping.changed();
+        }
+        if before.0 != after.0 {
+            let _full = outputs.events.try_push(Event::Guard(after.0));
+        }
         self.count(now);
         self.alarm(now, outputs);
         self.announce(outputs);
-        self.command(now, outputs);
+        self.note_full(now);
+        for event in &outputs.events {
+            match event {
+                Event::Generator(_) => self.state.keeping.urgent(),
+                Event::Guard(_) | Event::Alarm(..) => self.state.keeping.changed(),
+                Event::Binding(_) => {}
+            }
+        }
+        outputs.keep = self.state.keeping.due(now);
         self.state.last = Some(now);
+        self.command(now, outputs);
         let next = if self.decision.moving { MOVING } else { self.config.policy.regulator.longest_cycle };
         let generator =
             self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
         self.state.wake_at = (now + next).min(generator);
+        if let Some(until) = self.state.keeping.held_until() {
+            self.state.wake_at = self.state.wake_at.min(until);
+        }
+    }
+
+    /// When the battery was last full: what its monitor can be measured by.
+    fn note_full(&mut self, now: Mono) {
+        let soc = self.state.image.soc(self.config.wiring.battery.soc);
+        if soc.is_some_and(|soc| soc.value >= FULL && soc.asked_at > self.state.full_at.unwrap_or(Mono::ZERO))
+        {
+            let before = self.state.full_at.replace(now);
+            if before.is_none_or(|before| now.since(before) >= Span::minutes(10)) {
+                self.state.keeping.changed();
+            }
+        }
     }
 
     fn step_generator(&mut self, now: Mono, outputs: &mut Outputs) {
@@ -365,6 +484,9 @@ impl Site {
         ));
         for (place, actuator) in (0u8..).zip(&self.state.actuators) {
             let _full = changes.try_push((Alarm::OrderGivenUp(place), actuator.given_up()));
+            if !actuator.yields(now) {
+                let _full = changes.try_push((Alarm::SecondWriter(place), false));
+            }
         }
         for (alarm, on) in changes {
             if set_alarm(&mut self.state.alarms, alarm, on) {
@@ -389,6 +511,8 @@ impl Site {
     }
 
     fn command(&mut self, now: Mono, outputs: &mut Outputs) {
+        // What was decided two cycles ago is nobody's wish any more.
+        let lives = self.config.policy.regulator.longest_cycle.scaled(2, 1);
         let starting = !self.decision.ready;
         let inverter_safe = self.decision.stages.get(1) == Some(&Stage::Safe);
         for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
@@ -415,7 +539,15 @@ impl Site {
             if self.config.policy.control == Control::Observe {
                 continue;
             }
-            if let Some(command) = actuator.step(place, spec, order, !dying, now) {
+            if actuator.yields(now) && spec.kind != ActuatorKind::GeneratorRun {
+                continue;
+            }
+            // Closing the contact is remembered first, so that no power cut makes it happen twice.
+            let starts = order == Order::Run(true) && actuator.order() != Some(order);
+            if starts && self.state.keeping.holds(now) {
+                continue;
+            }
+            if let Some(command) = actuator.step(place, spec, order, !dying, lives, now) {
                 let _full = outputs.commands.try_push(command);
             }
         }
@@ -438,7 +570,7 @@ impl Site {
             let ours = actuator.order().is_some();
             let holds = spec.kind == ActuatorKind::GeneratorRun;
             if ours && !holds {
-                let _full = outputs.commands.try_push(actuator.send(place, Order::Release, now));
+                let _full = outputs.commands.try_push(actuator.send(place, Order::Release, Span::ZERO, now));
             }
         }
     }

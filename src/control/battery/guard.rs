@@ -30,6 +30,7 @@ const STEPS: usize = 5;
 
 /// What the guard remembers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Guard {
     state: GuardState,
     /// The floor of the last evaluation, to notice an operator raising it.
@@ -56,6 +57,12 @@ pub struct GuardInputs {
 }
 
 impl Guard {
+    /// A guard whose past is lost: what lies between the floor and its resume value stays where it is.
+    #[must_use]
+    pub fn cautious() -> Self {
+        Self { state: GuardState::FloorHeld, ..Self::default() }
+    }
+
     /// Its state.
     #[must_use]
     pub fn state(&self) -> GuardState {

@@ -187,6 +187,7 @@ enum LockCause {
 
 /// Everything the generator remembers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Genset {
     /// The last step; none before the first.
     at: Option<Mono>,
@@ -246,6 +247,12 @@ impl Genset {
         }
         self.raise(policy, inputs, now, events);
         self.view(policy, inputs, now)
+    }
+
+    /// A generator whose past is lost: it may have stopped just now, so rest and minimum off time begin.
+    #[must_use]
+    pub fn cautious(now: Mono) -> Self {
+        Self { stopped_at: Some(now), ..Self::default() }
     }
 
     /// An operator has seen the alarm: leaves lock-out at the next step if its cause is gone.

@@ -182,6 +182,10 @@ impl Genset {
             (Some(true), false) if heard => (waited >= FOUND_CLOSED).then_some(GensetState::Resting),
             (Some(true), _) | (None, true) => Some(GensetState::Running),
             (Some(false), true) => Some(GensetState::External),
+            // A stop just before the start counts, where it is remembered or cannot be ruled out.
+            (Some(false) | None, false) if !self.off_for(policy.rest.max(policy.min_off), now) => {
+                Some(GensetState::Resting)
+            }
             (Some(false) | None, false) => Some(GensetState::Stopped),
         }
     }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::control::decision::Decision;
 use crate::control::input::{Input, Outcome};
 use crate::control::signal::Signal;
-use crate::control::site::{Site, SiteConfig};
+use crate::control::site::{Keepsake, Past, Site, SiteConfig};
 use crate::control::units::{Mono, Span, Wall};
 use crate::device::mistake::Mistake;
 use crate::profile::Checked;
@@ -29,6 +29,8 @@ pub(crate) struct World<'a> {
     checked: Option<Checked>,
     /// None while the controller is down.
     site: Option<Site>,
+    /// What outlives it: the store, in memory and at once.
+    kept: Option<Keepsake>,
     feed: Feed,
     samples: Vec<Sample>,
     devices: Devices,
@@ -80,6 +82,7 @@ impl<'a> World<'a> {
             samples: Vec::new(),
             devices: Devices::new(&config.wiring, watchdog, wearing),
             site: checked.is_some().then(|| Site::new(config)),
+            kept: None,
             checked,
             plant,
             clock: Clock::of(&case.clock),
@@ -195,6 +198,11 @@ impl<'a> World<'a> {
     fn handle(&mut self, input: &Input) {
         let Some(site) = &mut self.site else { return };
         let outputs = site.handle(self.now, input);
+        let mut waits = false;
+        if let Some(seq) = outputs.keep {
+            self.kept = Some(site.keepsake(self.now));
+            waits = site.handle(self.now, &Input::Stored(seq)).wake_at <= self.now;
+        }
         for command in outputs.commands {
             self.devices.take(&command, self.now);
             if let Some(plant) = &mut self.plant {
@@ -203,6 +211,9 @@ impl<'a> World<'a> {
             let wrote =
                 Input::Wrote { actuator: command.actuator, seq: command.seq, outcome: Outcome::Acknowledged };
             site.handle(self.now, &wrote);
+        }
+        if waits {
+            self.handle(&Input::Due);
         }
     }
 
@@ -225,7 +236,9 @@ impl<'a> World<'a> {
 
     fn start(&mut self) {
         if self.site.is_none() {
-            self.site = self.checked.as_ref().map(|checked| Site::new(checked.site.clone()));
+            let past = self.kept.clone().map_or(Past::None, |kept| Past::Kept(Box::new(kept)));
+            let now = self.now;
+            self.site = self.checked.as_ref().map(|checked| Site::begin(checked.site.clone(), past, now));
         }
     }
 

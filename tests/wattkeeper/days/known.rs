@@ -53,7 +53,13 @@ impl Known {
             }
             Input::Operator(OperatorOrder::GeneratorAuto(auto)) => self.auto = Some(*auto),
             Input::Operator(OperatorOrder::GeneratorAcknowledge) => self.acknowledged = true,
-            Input::Due | Input::Wall(_) | Input::Wrote { .. } | Input::Leaving => {}
+            Input::Due
+            | Input::Wall(_)
+            | Input::Wrote { .. }
+            | Input::Foreign { .. }
+            | Input::Stored(_)
+            | Input::Noticed(..)
+            | Input::Leaving => {}
         }
     }
 

@@ -193,6 +193,9 @@ impl Run {
             self.note(Entry::Decision(Box::new(self.site.decision().clone())));
         }
         self.watch.check(now, self.site.decision(), &outputs)?;
+        if let Some(seq) = outputs.keep {
+            self.give(now, Input::Stored(seq))?;
+        }
         for command in &outputs.commands {
             self.commands += 1;
             if let Some(outcome) = self.world.take(command, now.0 / 1_000) {
