@@ -9,6 +9,7 @@ mod faults;
 mod judge;
 mod off_grid;
 mod parts;
+mod trials;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -81,6 +82,12 @@ cases! {
     a_killed_controller_leaves_the_inverter_to_its_watchdog_and_takes_it_up_again => faults::killed;
     a_silent_meter_stops_the_inverter_within_twenty_five_seconds_and_no_write => faults::silent_meter;
     a_silent_pv_inverter_stalls_nobody => faults::silent_pv;
+    every_hiccup_on_the_meters_wire_goes_unnoticed_in_the_house => trials::wire_of_the_meter;
+    every_hiccup_on_the_wire_of_the_gx_goes_unnoticed_in_the_house => trials::wire_of_the_gx;
+    values_that_are_lost_end_in_nothing_ordered_and_come_back_by_themselves => trials::values;
+    a_meter_that_freezes_in_a_step_is_found_out_before_the_orders_run_away => trials::frozen_meter;
+    a_reboot_and_ignored_writes_end_well => trials::devices;
+    m1_another_masters_writes_are_named_and_yielded_to => trials::second_writer;
     a_low_battery_starts_the_generator_once_and_stops_it_once_over_the_contact => off_grid::over_the_contact;
     a_low_battery_starts_the_generator_once_and_stops_it_once_over_telemetry => off_grid::over_telemetry;
     a_running_generator_is_adopted_after_a_kill_without_opening_its_contact => off_grid::adopted;
