@@ -275,6 +275,15 @@ pub struct Outputs {
     pub wake_at: Mono,
 }
 
+impl Outputs {
+    /// Nothing wanted.
+    pub(super) fn clear(&mut self) {
+        self.decided = false;
+        self.commands.clear();
+        self.events.clear();
+    }
+}
+
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
 const ENCODING: u8 = 2;
 

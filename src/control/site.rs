@@ -70,6 +70,8 @@ pub struct Site {
     config: SiteConfig,
     state: State,
     decision: Decision,
+    /// Of the last input; kept, so that nothing large is moved for each.
+    outputs: Outputs,
 }
 
 /// Why a snapshot cannot be put up again.
@@ -98,7 +100,7 @@ impl Site {
             actuators: vec![Actuator::default(); config.wiring.actuators.len()],
             ..State::default()
         };
-        Self { config, state, decision: Decision::default() }
+        Self { config, state, decision: Decision::default(), outputs: Outputs::default() }
     }
 
     /// The last decision.
@@ -165,12 +167,12 @@ impl Site {
         {
             return Err(RestoreError::OtherSite);
         }
-        Ok(Self { config, state, decision })
+        Ok(Self { config, state, decision, outputs: Outputs::default() })
     }
 
     /// Takes one input. The outputs say what to write and when the site wants to be asked again.
-    pub fn handle(&mut self, now: Mono, input: &Input) -> Outputs {
-        let mut outputs = Outputs::default();
+    pub fn handle(&mut self, now: Mono, input: &Input) -> &Outputs {
+        self.outputs.clear();
         match input {
             Input::Heard { signal, value, asked_at } => {
                 let new = self.state.image.hear(*signal, *value, *asked_at);
@@ -182,7 +184,7 @@ impl Site {
                     self.state.wake_at = self.state.wake_at.min(earliest.max(now));
                 }
             }
-            Input::Due => self.decide(now, &mut outputs),
+            Input::Due => self.decide(now),
             Input::Wall(wall) => self.state.wall = Some(*wall),
             Input::Wrote { actuator, seq, outcome } => {
                 if let Some(actuator) = self.state.actuators.get_mut(usize::from(*actuator)) {
@@ -195,15 +197,21 @@ impl Site {
             }
             Input::Reload(policy) => {
                 if policy.control == Control::Observe {
-                    self.release(now, &mut outputs);
+                    self.release(now);
                 }
                 self.config.policy = (**policy).clone();
                 self.state.wake_at = now;
             }
-            Input::Leaving => self.leave(now, &mut outputs),
+            Input::Leaving => self.leave(now),
         }
-        outputs.wake_at = self.state.wake_at;
-        outputs
+        self.outputs.wake_at = self.state.wake_at;
+        &self.outputs
+    }
+
+    /// What the last input led to, once more.
+    #[must_use]
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// Whether a fresh word of this signal is a reason to decide now.
@@ -224,25 +232,25 @@ impl Site {
         }
     }
 
-    fn decide(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn decide(&mut self, now: Mono) {
         if self.state.leaving {
             self.state.wake_at = Mono::NEVER;
             return;
         }
-        outputs.decided = true;
+        self.outputs.decided = true;
         if self.state.manual_until.is_some_and(|until| now >= until) {
             self.state.manual = Manual::Auto;
             self.state.manual_until = None;
         }
-        self.step_generator(now, outputs);
+        self.step_generator(now);
         let SiteConfig { policy, wiring, .. } = &self.config;
         let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
         let State { memory, image, wall, .. } = &mut self.state;
         decide(policy, wiring, memory, image, active, *wall, now, &mut self.decision);
         self.count(now);
-        self.alarm(now, outputs);
-        self.announce(outputs);
-        self.command(now, outputs);
+        self.alarm(now);
+        self.announce();
+        self.command(now);
         self.state.last = Some(now);
         let next = if self.decision.moving { MOVING } else { self.config.policy.regulator.longest_cycle };
         let generator =
@@ -250,15 +258,15 @@ impl Site {
         self.state.wake_at = (now + next).min(generator);
     }
 
-    fn step_generator(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn step_generator(&mut self, now: Mono) {
         let Some(policy) = self.generator_policy() else { return };
         let inputs = self.generator_inputs();
-        let alarms = &mut self.state.alarms;
+        let (alarms, events) = (&mut self.state.alarms, &mut self.outputs.events);
         self.decision.generator = self.state.genset.step(&policy, &inputs, now, &mut |event| {
             if let Event::Alarm(alarm, on) = event {
                 set_alarm(alarms, alarm, on);
             }
-            let _full = outputs.events.try_push(event);
+            let _full = events.try_push(event);
         });
     }
 
@@ -341,7 +349,7 @@ impl Site {
         self.state.ledger.add(&powers, now);
     }
 
-    fn alarm(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn alarm(&mut self, now: Mono) {
         let [meter, inverter, soc, bms, ..] = self.decision.stages;
         let since_start = *self.state.meter_good_at.get_or_insert(now);
         if meter <= Stage::Held || !self.config.policy.grid.connected {
@@ -368,13 +376,13 @@ impl Site {
         }
         for (alarm, on) in changes {
             if set_alarm(&mut self.state.alarms, alarm, on) {
-                let _full = outputs.events.try_push(Event::Alarm(alarm, on));
+                let _full = self.outputs.events.try_push(Event::Alarm(alarm, on));
             }
         }
     }
 
     /// Says what changed. The numbers in a reason may move without being news.
-    fn announce(&mut self, outputs: &mut Outputs) {
+    fn announce(&mut self) {
         let binding = self.decision.reasons.binding().map(|cause| cause.reason);
         let manner = |reason: Reason| {
             matches!(reason, Reason::Ramp(_) | Reason::DirectionHold(_) | Reason::Deadband(_))
@@ -384,11 +392,11 @@ impl Site {
             && code(self.state.binding) != code(binding)
         {
             self.state.binding = binding;
-            let _full = outputs.events.try_push(Event::Binding(reason));
+            let _full = self.outputs.events.try_push(Event::Binding(reason));
         }
     }
 
-    fn command(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn command(&mut self, now: Mono) {
         let starting = !self.decision.ready;
         let inverter_safe = self.decision.stages.get(1) == Some(&Stage::Safe);
         for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
@@ -416,20 +424,20 @@ impl Site {
                 continue;
             }
             if let Some(command) = actuator.step(place, spec, order, !dying, now) {
-                let _full = outputs.commands.try_push(command);
+                let _full = self.outputs.commands.try_push(command);
             }
         }
     }
 
     /// Releases setpoints by their recipes; the generator's contact is held.
-    fn leave(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn leave(&mut self, now: Mono) {
         self.state.leaving = true;
         self.state.wake_at = Mono::NEVER;
-        self.release(now, outputs);
+        self.release(now);
     }
 
     /// Hands back what was ordered. A site that only observes has ordered nothing.
-    fn release(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn release(&mut self, now: Mono) {
         if self.config.policy.control == Control::Observe {
             return;
         }
@@ -438,7 +446,7 @@ impl Site {
             let ours = actuator.order().is_some();
             let holds = spec.kind == ActuatorKind::GeneratorRun;
             if ours && !holds {
-                let _full = outputs.commands.try_push(actuator.send(place, Order::Release, now));
+                let _full = self.outputs.commands.try_push(actuator.send(place, Order::Release, now));
             }
         }
     }

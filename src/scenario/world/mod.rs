@@ -194,8 +194,8 @@ impl<'a> World<'a> {
     /// One input, and the orders it leads to on their way to the devices.
     fn handle(&mut self, input: &Input) {
         let Some(site) = &mut self.site else { return };
-        let outputs = site.handle(self.now, input);
-        for command in outputs.commands {
+        let commands = site.handle(self.now, input).commands.clone();
+        for command in commands {
             self.devices.take(&command, self.now);
             if let Some(plant) = &mut self.plant {
                 plant.order(&command, self.devices.wiring());
