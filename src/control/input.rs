@@ -333,6 +333,16 @@ pub struct Outputs {
     pub wake_at: Mono,
 }
 
+impl Outputs {
+    /// Nothing wanted.
+    pub(super) fn clear(&mut self) {
+        self.decided = false;
+        self.commands.clear();
+        self.keep = None;
+        self.events.clear();
+    }
+}
+
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
 const ENCODING: u8 = 3;
 

@@ -4,6 +4,8 @@
 //! decisions, the generator, the actuators and the energy ledger. It can be taken down to bytes and put up again
 //! ([`Site::snapshot`], [`Site::restore`]), and then goes on as if nothing had happened.
 
+mod past;
+
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,6 @@ pub use super::input::{
 pub use super::keepsake::{Keepsake, Past};
 
 use super::actuator::Actuator;
-use super::battery::guard::Guard;
 use super::decide::{Memory, decide};
 use super::genset::{Genset, GensetInputs, GensetState};
 use super::image::{Image, Slot};
@@ -26,13 +27,11 @@ use super::reason::Reason;
 use super::senses;
 use super::share;
 use super::signal::{SignalId, Signals};
-use super::units::{Mono, Soc, Span, Wall, Watts};
+use super::units::{Mono, Span, Wall, Watts};
 use super::wiring::{ActuatorKind, PowerWiring, Wiring};
 
 /// An unusable meter is an alarm after this.
 const METER_ALARM: Span = Span::secs(60);
-/// A battery at this charge or above is full.
-const FULL: Soc = Soc::percent(100);
 /// While a ramp or a wait is running, decide again after this.
 const MOVING: Span = Span::millis(250);
 
@@ -75,6 +74,8 @@ pub struct Site {
     config: SiteConfig,
     state: State,
     decision: Decision,
+    /// Of the last input; kept, so that nothing large is moved for each.
+    outputs: Outputs,
 }
 
 /// Why a snapshot cannot be put up again.
@@ -103,7 +104,7 @@ impl Site {
             actuators: vec![Actuator::default(); config.wiring.actuators.len()],
             ..State::default()
         };
-        Self { config, state, decision: Decision::default() }
+        Self { config, state, decision: Decision::default(), outputs: Outputs::default() }
     }
 
     /// The last decision.
@@ -148,57 +149,6 @@ impl Site {
         self.state.wall
     }
 
-    /// A site that goes on from what is remembered of it, at `now`.
-    #[must_use]
-    pub fn begin(config: SiteConfig, past: Past, now: Mono) -> Self {
-        let mut site = Self::new(config);
-        let state = &mut site.state;
-        match past {
-            Past::None => {}
-            Past::Kept(kept) => {
-                state.memory.guard = kept.guard;
-                state.memory.senses.remember_bms(kept.bms_seen);
-                state.genset = kept.genset;
-                state.genset.resume(now);
-                state.ledger = kept.ledger.after_absence();
-                state.manual = kept.manual;
-                state.manual_until = kept.manual_until;
-                state.auto = kept.auto;
-                state.alarms = kept.alarms;
-                state.full_at = kept.full_at;
-            }
-            Past::Lost => {
-                state.memory.guard = Guard::cautious();
-                state.genset = Genset::cautious(now);
-            }
-        }
-        site
-    }
-
-    /// What must outlive the process, as of `now`.
-    #[must_use]
-    pub fn keepsake(&self, now: Mono) -> Keepsake {
-        let state = &self.state;
-        Keepsake {
-            at: now,
-            guard: state.memory.guard,
-            bms_seen: state.memory.senses.bms_seen(),
-            genset: state.genset,
-            ledger: state.ledger,
-            manual: state.manual,
-            manual_until: state.manual_until,
-            auto: state.auto,
-            alarms: state.alarms.clone(),
-            full_at: state.full_at,
-        }
-    }
-
-    /// When the battery was last seen full.
-    #[must_use]
-    pub fn full_at(&self) -> Option<Mono> {
-        self.state.full_at
-    }
-
     /// Everything it remembers, as bytes.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
@@ -221,12 +171,12 @@ impl Site {
         {
             return Err(RestoreError::OtherSite);
         }
-        Ok(Self { config, state, decision })
+        Ok(Self { config, state, decision, outputs: Outputs::default() })
     }
 
     /// Takes one input. The outputs say what to write and when the site wants to be asked again.
-    pub fn handle(&mut self, now: Mono, input: &Input) -> Outputs {
-        let mut outputs = Outputs::default();
+    pub fn handle(&mut self, now: Mono, input: &Input) -> &Outputs {
+        self.outputs.clear();
         match input {
             Input::Heard { signal, value, asked_at } => {
                 let new = self.state.image.hear(*signal, *value, *asked_at);
@@ -238,14 +188,14 @@ impl Site {
                     self.state.wake_at = self.state.wake_at.min(earliest.max(now));
                 }
             }
-            Input::Due => self.decide(now, &mut outputs),
+            Input::Due => self.decide(now),
             Input::Wall(wall) => self.state.wall = Some(*wall),
             Input::Wrote { actuator, seq, outcome } => {
                 if let Some(actuator) = self.state.actuators.get_mut(usize::from(*actuator)) {
                     actuator.answered(*seq, *outcome);
                 }
             }
-            Input::Foreign { actuator } => self.foreign(*actuator, now, &mut outputs),
+            Input::Foreign { actuator } => self.foreign(*actuator, now),
             Input::Stored(seq) => {
                 if self.state.keeping.stored(*seq) {
                     self.state.wake_at = self.state.wake_at.min(now);
@@ -253,7 +203,7 @@ impl Site {
             }
             Input::Noticed(alarm, holds) => {
                 if Alarm::HOST.contains(alarm) && set_alarm(&mut self.state.alarms, *alarm, *holds) {
-                    let _full = outputs.events.try_push(Event::Alarm(*alarm, *holds));
+                    let _full = self.outputs.events.try_push(Event::Alarm(*alarm, *holds));
                 }
             }
             Input::Operator(order) => {
@@ -263,15 +213,21 @@ impl Site {
             }
             Input::Reload(policy) => {
                 if policy.control == Control::Observe {
-                    self.release(now, &mut outputs);
+                    self.release(now);
                 }
                 self.config.policy = (**policy).clone();
                 self.state.wake_at = now;
             }
-            Input::Leaving => self.leave(now, &mut outputs),
+            Input::Leaving => self.leave(now),
         }
-        outputs.wake_at = self.state.wake_at;
-        outputs
+        self.outputs.wake_at = self.state.wake_at;
+        &self.outputs
+    }
+
+    /// What the last input led to, once more.
+    #[must_use]
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// Whether a fresh word of this signal is a reason to decide now.
@@ -283,13 +239,13 @@ impl Site {
 
     /// Two controllers at one register: the other one's turn, loudly. The generator's contact is another matter: its
     /// sequencer knows what a contact that moves by itself means.
-    fn foreign(&mut self, place: u8, now: Mono, outputs: &mut Outputs) {
+    fn foreign(&mut self, place: u8, now: Mono) {
         let kind = self.config.wiring.actuators.get(usize::from(place)).map(|spec| spec.kind);
         let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { return };
         if actuator.foreign(now) && kind != Some(ActuatorKind::GeneratorRun) {
             let alarm = Alarm::SecondWriter(place);
             if set_alarm(&mut self.state.alarms, alarm, true) {
-                let _full = outputs.events.try_push(Event::Alarm(alarm, true));
+                let _full = self.outputs.events.try_push(Event::Alarm(alarm, true));
             }
             self.state.wake_at = now;
         }
@@ -306,17 +262,17 @@ impl Site {
         }
     }
 
-    fn decide(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn decide(&mut self, now: Mono) {
         if self.state.leaving {
             self.state.wake_at = Mono::NEVER;
             return;
         }
-        outputs.decided = true;
+        self.outputs.decided = true;
         if self.state.manual_until.is_some_and(|until| now >= until) {
             self.state.manual = Manual::Auto;
             self.state.manual_until = None;
         }
-        self.step_generator(now, outputs);
+        self.step_generator(now);
         let SiteConfig { policy, wiring, .. } = &self.config;
         let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
         let State { memory, image, wall, actuators, .. } = &mut self.state;
@@ -332,22 +288,22 @@ impl Site {
             self.state.keeping.changed();
         }
         if before.0 != after.0 {
-            let _full = outputs.events.try_push(Event::Guard(after.0));
+            let _full = self.outputs.events.try_push(Event::Guard(after.0));
         }
         self.count(now);
-        self.alarm(now, outputs);
-        self.announce(outputs);
+        self.alarm(now);
+        self.announce();
         self.note_full(now);
-        for event in &outputs.events {
+        for event in &self.outputs.events {
             match event {
                 Event::Generator(_) => self.state.keeping.urgent(),
                 Event::Guard(_) | Event::Alarm(..) => self.state.keeping.changed(),
                 Event::Binding(_) => {}
             }
         }
-        outputs.keep = self.state.keeping.due(now);
+        self.outputs.keep = self.state.keeping.due(now);
         self.state.last = Some(now);
-        self.command(now, outputs);
+        self.command(now);
         let next = if self.decision.moving { MOVING } else { self.config.policy.regulator.longest_cycle };
         let generator =
             self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
@@ -357,27 +313,15 @@ impl Site {
         }
     }
 
-    /// When the battery was last full: what its monitor can be measured by.
-    fn note_full(&mut self, now: Mono) {
-        let soc = self.state.image.soc(self.config.wiring.battery.soc);
-        if soc.is_some_and(|soc| soc.value >= FULL && soc.asked_at > self.state.full_at.unwrap_or(Mono::ZERO))
-        {
-            let before = self.state.full_at.replace(now);
-            if before.is_none_or(|before| now.since(before) >= Span::minutes(10)) {
-                self.state.keeping.changed();
-            }
-        }
-    }
-
-    fn step_generator(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn step_generator(&mut self, now: Mono) {
         let Some(policy) = self.generator_policy() else { return };
         let inputs = self.generator_inputs();
-        let alarms = &mut self.state.alarms;
+        let (alarms, events) = (&mut self.state.alarms, &mut self.outputs.events);
         self.decision.generator = self.state.genset.step(&policy, &inputs, now, &mut |event| {
             if let Event::Alarm(alarm, on) = event {
                 set_alarm(alarms, alarm, on);
             }
-            let _full = outputs.events.try_push(event);
+            let _full = events.try_push(event);
         });
     }
 
@@ -460,7 +404,7 @@ impl Site {
         self.state.ledger.add(&powers, now);
     }
 
-    fn alarm(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn alarm(&mut self, now: Mono) {
         let [meter, inverter, soc, bms, ..] = self.decision.stages;
         let since_start = *self.state.meter_good_at.get_or_insert(now);
         if meter <= Stage::Held || !self.config.policy.grid.connected {
@@ -490,13 +434,13 @@ impl Site {
         }
         for (alarm, on) in changes {
             if set_alarm(&mut self.state.alarms, alarm, on) {
-                let _full = outputs.events.try_push(Event::Alarm(alarm, on));
+                let _full = self.outputs.events.try_push(Event::Alarm(alarm, on));
             }
         }
     }
 
     /// Says what changed. The numbers in a reason may move without being news.
-    fn announce(&mut self, outputs: &mut Outputs) {
+    fn announce(&mut self) {
         let binding = self.decision.reasons.binding().map(|cause| cause.reason);
         let manner = |reason: Reason| {
             matches!(reason, Reason::Ramp(_) | Reason::DirectionHold(_) | Reason::Deadband(_))
@@ -506,11 +450,11 @@ impl Site {
             && code(self.state.binding) != code(binding)
         {
             self.state.binding = binding;
-            let _full = outputs.events.try_push(Event::Binding(reason));
+            let _full = self.outputs.events.try_push(Event::Binding(reason));
         }
     }
 
-    fn command(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn command(&mut self, now: Mono) {
         // What was decided two cycles ago is nobody's wish any more.
         let lives = self.config.policy.regulator.longest_cycle.scaled(2, 1);
         let starting = !self.decision.ready;
@@ -548,20 +492,20 @@ impl Site {
                 continue;
             }
             if let Some(command) = actuator.step(place, spec, order, !dying, lives, now) {
-                let _full = outputs.commands.try_push(command);
+                let _full = self.outputs.commands.try_push(command);
             }
         }
     }
 
     /// Releases setpoints by their recipes; the generator's contact is held.
-    fn leave(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn leave(&mut self, now: Mono) {
         self.state.leaving = true;
         self.state.wake_at = Mono::NEVER;
-        self.release(now, outputs);
+        self.release(now);
     }
 
     /// Hands back what was ordered. A site that only observes has ordered nothing.
-    fn release(&mut self, now: Mono, outputs: &mut Outputs) {
+    fn release(&mut self, now: Mono) {
         if self.config.policy.control == Control::Observe {
             return;
         }
@@ -570,7 +514,8 @@ impl Site {
             let ours = actuator.order().is_some();
             let holds = spec.kind == ActuatorKind::GeneratorRun;
             if ours && !holds {
-                let _full = outputs.commands.try_push(actuator.send(place, Order::Release, Span::ZERO, now));
+                let _full =
+                    self.outputs.commands.try_push(actuator.send(place, Order::Release, Span::ZERO, now));
             }
         }
     }

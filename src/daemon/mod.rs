@@ -191,20 +191,26 @@ impl Daemon {
     fn handle(&mut self, input: &Input) {
         let now = self.clock.now();
         let started = Instant::now();
-        let outputs = self.site.handle(now, input);
-        self.wake_at = outputs.wake_at;
-        if outputs.decided {
-            self.publisher.decided(&self.site, started.elapsed(), now);
-        }
+        self.wake_at = self.site.handle(now, input).wake_at;
+        let took = started.elapsed();
+        let outputs = self.site.outputs();
+        // Orders first: what people read can wait.
+        let mut failed = Vec::new();
         for command in &outputs.commands {
-            if let Some(failed) = self.fleet.send(command) {
+            if let Some(input) = self.fleet.send(command) {
                 warn!(actuator = command.actuator, "the endpoint takes no orders now");
-                self.wake_at = self.site.handle(now, &failed).wake_at;
+                failed.push(input);
             }
+        }
+        if outputs.decided {
+            self.publisher.decided(&self.site, took, now);
         }
         for event in &outputs.events {
             log(event);
             self.publisher.event(event, self.clock.utc_ms(now));
+        }
+        for input in failed {
+            self.wake_at = self.site.handle(now, &input).wake_at;
         }
     }
 

@@ -137,10 +137,10 @@ impl Desk {
             }
         }
         if now >= self.wake_at {
+            let seconds = self.time();
             let outputs = self.site.handle(now, &Input::Due);
             self.wake_at = outputs.wake_at;
-            for command in outputs.commands {
-                let seconds = self.time();
+            for command in outputs.commands.iter().copied() {
                 if let Order::Power([power, ..]) = command.order {
                     self.plant.order_inverter([f64::from(power.0), 0.0, 0.0]);
                 }

@@ -1,4 +1,9 @@
 //! What a site still knows after its process was gone, and whom it leaves its registers to.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "small numbers, one kind of order"
+)]
 
 use super::*;
 use crate::control::decision::GuardState;

@@ -198,12 +198,13 @@ impl<'a> World<'a> {
     fn handle(&mut self, input: &Input) {
         let Some(site) = &mut self.site else { return };
         let outputs = site.handle(self.now, input);
+        let (commands, keep) = (outputs.commands.clone(), outputs.keep);
         let mut waits = false;
-        if let Some(seq) = outputs.keep {
+        if let Some(seq) = keep {
             self.kept = Some(site.keepsake(self.now));
             waits = site.handle(self.now, &Input::Stored(seq)).wake_at <= self.now;
         }
-        for command in outputs.commands {
+        for command in commands {
             self.devices.take(&command, self.now);
             if let Some(plant) = &mut self.plant {
                 plant.order(&command, self.devices.wiring());
