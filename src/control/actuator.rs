@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_refused_five_times_is_given_up_and_tried_every_half_minute() {
+    fn d15_an_order_refused_five_times_is_given_up_and_tried_every_half_minute() {
         let mut actuator = Actuator::default();
         let order = Order::Setpoint(Watts(50));
         let mut tries = Vec::new();

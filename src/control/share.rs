@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ordered_stays_in_its_range_and_no_phase_works_against_the_total() {
+    fn d23_what_is_ordered_stays_in_its_range_and_no_phase_works_against_the_total() {
         let able = Able { charge: watts([3_000, 0, 0]), discharge: watts([5_000, 0, 0]) };
         let range = (Watts(0), Watts(5_000));
         assert_eq!(able.feasible(watts([-68, 68, 0]), false, range), watts([0, 0, 0]));

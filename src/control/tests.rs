@@ -165,7 +165,7 @@ fn a_battery_under_its_voltage_floor_is_not_discharged_when_the_voltage_falls_si
 }
 
 #[test]
-fn a_cold_battery_is_not_charged_on_the_word_of_a_sensor_that_died_in_summer() {
+fn d22_a_cold_battery_is_not_charged_on_the_word_of_a_sensor_that_died_in_summer() {
     let mut house = single(|policy, _| {
         policy.battery.temperature = Some((DeciCelsius(50), DeciCelsius(450)));
     });
@@ -274,7 +274,7 @@ fn a_battery_that_may_do_nothing_is_not_turned_in_a_circle_between_phases() {
 }
 
 #[test]
-fn a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
+fn d3_a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
     let mut house = single(|policy, _| policy.regulator.ramp = Some(Watts(100)));
     house.grid([400, 0, 0]);
     let mut farthest = 0;
@@ -295,7 +295,7 @@ fn a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
 }
 
 #[test]
-fn a_quiet_meter_that_is_late_is_not_taken_for_frozen_when_the_inverters_answer_a_step_first() {
+fn d3_a_quiet_meter_that_is_late_is_not_taken_for_frozen_when_the_inverters_answer_a_step_first() {
     let mut house = single(|policy, _| policy.regulator.meter_lag = Some(Span::secs(3)));
     // At rest to the watt for longer than any freeze, then a step behind the inverter: it tells at once, the meter
     // four seconds later.
@@ -342,6 +342,21 @@ fn a_charge_voltage_limit_that_falls_silent_allows_no_charge() {
     assert_eq!(house.order(20), -1_000);
     house.tell(ceiling, None);
     assert_eq!(house.order(1), 0, "{}", house.why());
+}
+
+#[test]
+fn d19_limits_of_the_bms_that_fall_to_nothing_are_obeyed_in_the_same_decision_without_a_ramp() {
+    let mut house = single(|policy, _| policy.regulator.ramp = Some(Watts(100)));
+    let (charge, discharge) = (house.wiring().battery.charge_limit, house.wiring().battery.discharge_limit);
+    house.grid([1_000, 0, 0]);
+    assert_eq!(house.order(30), 1_000);
+    house.tell(discharge, Some(0));
+    assert_eq!((house.order(1), house.why().as_str()), (0, "bms-dcl"));
+    house.tell(discharge, Some(200_000));
+    house.grid([-1_000, 0, 0]);
+    assert_eq!(house.order(30), -1_000);
+    house.tell(charge, Some(0));
+    assert_eq!((house.order(1), house.why().as_str()), (0, "bms-ccl"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn plant(dead_time: f64, lag: f64, meter_lag: f64) -> Params {
 }
 
 #[test]
-fn a_load_step_settles_without_overshoot_over_the_whole_grid_of_device_speeds() {
+fn d16_a_load_step_settles_without_overshoot_over_the_whole_grid_of_device_speeds() {
     let mut worst = Vec::new();
     for dead_time in [0.3, 0.5, 1.0, 1.7, 2.5] {
         for lag in [0.3, 0.6, 1.0, 1.5] {
@@ -62,7 +62,7 @@ fn a_three_kilowatt_step_is_back_within_fifty_watts_in_ten_seconds_with_the_lag_
 }
 
 #[test]
-fn without_a_declared_lag_the_site_settles_within_a_minute() {
+fn d10_without_a_declared_lag_the_site_settles_within_a_minute() {
     for meter_lag in [0.2, 1.0, 2.0, 3.0] {
         let response = response(plant(0.5, 0.6, meter_lag), 3_000.0, None);
         assert!(response.settled <= 60.0 && response.swing < 40.0, "meter lag {meter_lag}: {response:?}");
@@ -70,7 +70,7 @@ fn without_a_declared_lag_the_site_settles_within_a_minute() {
 }
 
 #[test]
-fn a_lag_declared_wrong_by_a_factor_of_two_swings_less_and_less() {
+fn d10_a_lag_declared_wrong_by_a_factor_of_two_swings_less_and_less() {
     for (meter_lag, declared) in [(1.0, 2.0), (1.0, 0.5), (2.0, 4.0), (2.0, 1.0), (3.0, 1.5), (3.0, 6.0)] {
         let response = response(plant(0.5, 0.6, meter_lag), 3_000.0, Some(declared));
         let text = format!("true {meter_lag} declared {declared}: {response:?}");

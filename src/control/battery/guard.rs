@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_blocks_discharge_at_once_but_charges_only_when_confirmed() {
+    fn d12_a_jump_blocks_discharge_at_once_but_charges_only_when_confirmed() {
         let policy = BatteryPolicy {
             floor: Soc::percent(20),
             capacity: Some(WattHours(10_000)),

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_bms_stops_both_directions_on_grid_and_only_charge_in_island() {
+    fn d20_a_silent_bms_stops_both_directions_on_grid_and_only_charge_in_island() {
         let policy = BatteryPolicy::default();
         let silent =
             |island| LimitInputs { bms: Some(Stage::Safe), island, ..inputs(51_200, 100_000, 100_000) };
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_bms_without_a_limit_allows_nothing() {
+    fn d20_a_declared_bms_without_a_limit_allows_nothing() {
         let missing = LimitInputs { charge_limit: None, discharge_limit: None, ..inputs(51_200, 0, 0) };
         let limits = LimitMemory::default().step(&BatteryPolicy::default(), &missing, Mono::ZERO);
         assert_eq!((watts(limits.charge), watts(limits.discharge)), (0, 0));

@@ -89,7 +89,7 @@ fn a_window_opens_only_on_its_days_and_those_count_where_it_begins() {
 }
 
 #[test]
-fn a_start_in_the_skipped_hour_is_the_first_valid_moment_and_lasts_its_length() {
+fn t3_a_start_in_the_skipped_hour_is_the_first_valid_moment_and_lasts_its_length() {
     check_windows(
         &[daily("02:10", 15, 100)],
         SPRING,
@@ -115,7 +115,7 @@ fn a_window_over_the_skipped_hour_lasts_as_long_as_it_says() {
 }
 
 #[test]
-fn in_the_repeated_hour_only_the_first_pass_opens_a_window() {
+fn t3_in_the_repeated_hour_only_the_first_pass_opens_a_window() {
     check_windows(
         &[daily("02:15", 30, 100)],
         AUTUMN,
@@ -128,6 +128,58 @@ fn in_the_repeated_hour_only_the_first_pass_opens_a_window() {
          25:14:59 -
          25:15    0",
     );
+}
+
+/// How often a daily window opens over the three days around a change of the clocks, looked at every five minutes.
+fn openings(zone: &jiff::tz::TimeZone, change: jiff::Timestamp, window: ScheduleWindow) -> usize {
+    let offset = |utc: i64| zone.to_offset(jiff::Timestamp::from_second(utc).unwrap()).seconds();
+    let day = change.to_zoned(zone.clone()).date();
+    let first = day.yesterday().unwrap().to_zoned(zone.clone()).unwrap().timestamp().as_second();
+    let last = day.tomorrow().unwrap().tomorrow().unwrap().to_zoned(zone.clone()).unwrap();
+    let mut memory = Windows::default();
+    let mut opened = 0;
+    let mut was_open = false;
+    let mut utc = first - 300;
+    while utc < last.timestamp().as_second() {
+        let open = memory.step(&[window], false, Wall { utc, offset: offset(utc), valid: true }).is_some();
+        // What the days before began is still open at the first look.
+        opened += usize::from(open && !was_open && utc >= first);
+        was_open = open;
+        utc += 300;
+    }
+    opened
+}
+
+#[test]
+fn t3_a_daily_window_opens_once_a_day_at_every_change_of_the_clocks_of_twenty_years() {
+    let zones = [
+        "Europe/Berlin",
+        "Europe/London",
+        "Europe/Lisbon",
+        "Atlantic/Azores",
+        "America/New_York",
+        "America/Los_Angeles",
+        "America/St_Johns",
+        "America/Santiago",
+        "Africa/Cairo",
+        "Australia/Sydney",
+        "Australia/Lord_Howe",
+        "Pacific/Auckland",
+    ];
+    let mut changes = 0;
+    for name in zones {
+        let zone = jiff::tz::TimeZone::get(name).unwrap();
+        let from: jiff::Timestamp = "2020-01-05T00:00:00Z".parse().unwrap();
+        let until: jiff::Timestamp = "2040-12-20T00:00:00Z".parse().unwrap();
+        for transition in zone.following(from).take_while(|transition| transition.timestamp() < until) {
+            changes += 1;
+            for start in ["0:00", "2:00", "2:30", "23:50"] {
+                let count = openings(&zone, transition.timestamp(), daily(start, 20, 80));
+                assert_eq!(count, 3, "{name}, {}, window at {start}", transition.timestamp());
+            }
+        }
+    }
+    assert!(changes > 12 * 20, "{changes} changes");
 }
 
 #[test]
@@ -349,7 +401,7 @@ fn nothing_is_wanted_without_a_good_charge_a_valid_clock_and_a_grid_to_do_it_wit
 }
 
 #[test]
-fn a_doubted_clock_is_believed_again_when_it_was_valid_for_a_minute() {
+fn t2_a_doubted_clock_is_believed_again_when_it_was_valid_for_a_minute() {
     let mut trust = ClockTrust::default();
     // Monotonic second, the wall's second, what its source says of it, and whether we believe it.
     for (now, utc, valid, believed) in [
