@@ -85,7 +85,15 @@ pub struct Trust {
     run: u8,
     run_since: Mono,
     last: Mono,
+    /// How often it was lost since `losses_since`, the first of them.
+    losses: u8,
+    losses_since: Mono,
 }
+
+/// An input that was lost more often than this within this time flaps, and must be good for longer to be believed.
+const FLAPS: u8 = 3;
+const FLAPPING: Span = Span::minutes(10);
+const CALM: Span = Span::secs(30);
 
 /// Fresh samples of each required input before the first order after a start.
 const FIRST_SAMPLES: u8 = 3;
@@ -95,6 +103,9 @@ impl Trust {
     /// was a sentinel or nothing was ever heard.
     pub fn update(&mut self, stages: &Stages, heard: Option<Mono>, now: Mono) -> Stage {
         let Some(asked_at) = heard else {
+            if self.stage <= Stage::Held {
+                self.lost(now);
+            }
             self.run = 0;
             self.stage = Stage::Safe;
             return self.stage;
@@ -123,15 +134,33 @@ impl Trust {
         }
         let (samples, over) =
             if self.ever { (stages.samples, stages.over) } else { (FIRST_SAMPLES, Span::ZERO) };
+        let over = if self.flaps(now) { over.max(CALM) } else { over };
         let recovered = self.run >= samples && asked_at.since(self.run_since) >= over;
+        let before = self.stage;
         self.stage = match self.stage {
             Stage::Safe | Stage::Degraded if by_age <= Stage::Held && !recovered => self.stage,
             Stage::Good | Stage::Held | Stage::Degraded | Stage::Safe => by_age,
         };
         if self.stage <= Stage::Held {
             self.ever = true;
+        } else if before <= Stage::Held {
+            self.lost(now);
         }
         self.stage
+    }
+
+    fn lost(&mut self, now: Mono) {
+        if now.since(self.losses_since) > FLAPPING {
+            self.losses = 0;
+        }
+        if self.losses == 0 {
+            self.losses_since = now;
+        }
+        self.losses = self.losses.saturating_add(1);
+    }
+
+    fn flaps(&self, now: Mono) -> bool {
+        self.losses > FLAPS && now.since(self.losses_since) <= FLAPPING
     }
 
     /// The stage as of the last update.
@@ -184,6 +213,26 @@ mod tests {
         assert_eq!(stage_at(&mut trust, 10, 26), Stage::Safe);
         let back: Vec<_> = (100..107).map(|second| stage_at(&mut trust, second, second).level()).collect();
         assert_eq!(back, [3, 3, 3, 3, 3, 0, 0]);
+    }
+
+    #[test]
+    fn n12_an_input_that_comes_and_goes_is_believed_after_half_a_minute_of_calm() {
+        let mut trust = Trust::default();
+        // Ten seconds of samples, ten of silence, five times; then it stays.
+        let back_after = |trust: &mut Trust, from: i64| {
+            let good = |second: &i64| trust.update(&METER, Some(at(*second)), at(*second)) == Stage::Good;
+            (from..from + 60).find(good).map(|second| second - from)
+        };
+        for second in 0..100 {
+            let heard = if second % 20 < 10 { second } else { second - second % 20 + 9 };
+            trust.update(&METER, Some(at(heard)), at(second));
+        }
+        assert_eq!(back_after(&mut trust, 100), Some(30));
+        for second in 160..2_000 {
+            trust.update(&METER, Some(at(second)), at(second));
+        }
+        trust.update(&METER, Some(at(1_999)), at(2_050));
+        assert_eq!(back_after(&mut trust, 2_051), Some(5), "a quiet half hour is forgiven");
     }
 
     #[test]
