@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::units::UnitState;
 use crate::control::units::{Mono, Span};
 use crate::device::definition::{Definition, Pace};
-use crate::device::exchange::Failure;
+use crate::device::exchange::{Failure, Request};
 use crate::device::plan::{Block, plan};
 use crate::device::spot::Spot;
 
@@ -91,6 +91,17 @@ impl Polls {
         let due = self.polls.iter().enumerate().filter(|(_, poll)| poll.due <= now && free(poll));
         let silent = |poll: &Poll| units.get(poll.block.unit).is_some_and(UnitState::is_probed);
         due.min_by_key(|(at, poll)| (silent(poll), poll.due, poll.block.pace, *at)).map(|(at, _)| at)
+    }
+
+    /// A read that is due and brings what this request asks for.
+    pub fn bringing(&self, unit: usize, request: &Request, now: Mono) -> Option<usize> {
+        let end = |start: u16, count: u16| u32::from(start).saturating_add(u32::from(count));
+        self.polls.iter().position(|Poll { block, due, .. }| {
+            *due <= now
+                && (block.unit, block.area.read()) == (unit, request.function)
+                && block.start <= request.address
+                && end(request.address, request.count) <= end(block.start, block.len)
+        })
     }
 
     /// When the next read is due.

@@ -1,6 +1,10 @@
 //! Scripted exchanges: a device of registers on one side, a session on the other, and no wire between them.
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
+mod second_writer;
+mod settings;
+mod wear;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
@@ -17,6 +21,10 @@ pub struct Device {
     silent: BTreeSet<u8>,
     away: BTreeSet<u8>,
     ignores_writes: bool,
+    /// What it makes of the words of a write.
+    reshapes: Option<fn(&mut [u16])>,
+    /// So many writes are done and not answered.
+    unanswered: u32,
     asked: Vec<(i64, Request)>,
 }
 
@@ -43,9 +51,19 @@ impl Device {
             return Ok(known);
         }
         if !self.ignores_writes {
-            self.set(request.unit, request.address, &request.words.clone());
+            let mut words = request.words.clone();
+            if let Some(reshape) = self.reshapes {
+                reshape(&mut words);
+            }
+            self.set(request.unit, request.address, &words);
         }
-        Ok(Vec::new())
+        match self.unanswered.checked_sub(1) {
+            Some(left) => {
+                self.unanswered = left;
+                Err(Failure::Timeout)
+            }
+            None => Ok(Vec::new()),
+        }
     }
 
     fn writes(&self) -> Vec<(u16, Vec<u16>)> {
@@ -64,7 +82,11 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(name: &str, options: SessionOptions, device: Device) -> Self {
-        let definition = Definition::parse(shipped(name).unwrap(), name).unwrap();
+        Self::of(shipped(name).unwrap(), options, device)
+    }
+
+    fn of(text: &str, options: SessionOptions, device: Device) -> Self {
+        let definition = Definition::parse(text, "test").unwrap();
         Self {
             session: Session::new(Arc::new(definition), options),
             device,
@@ -86,6 +108,23 @@ impl Bench {
         }
     }
 
+    /// Serves what is due until a moment, leaping from one to the next: for days and months.
+    fn leap(&mut self, until: Mono) {
+        loop {
+            while let Some(ask) = self.session.next(self.now) {
+                let answer = self.device.answer(&ask.request, self.now);
+                self.session.answered(ask.token, answer, self.now, self.now, &mut self.events);
+            }
+            self.session.drain(&mut self.events);
+            let due = self.session.next_due().max(self.now + Span(1));
+            if due >= until {
+                break;
+            }
+            self.now = due;
+        }
+        self.now = until;
+    }
+
     fn order(&mut self, order: DeviceOrder) {
         self.session.order(order, self.now);
     }
@@ -104,7 +143,7 @@ impl Bench {
     fn results(&self) -> Vec<(u32, Result<(), Failure>, bool)> {
         let wrote = |event: &SessionEvent| match event {
             SessionEvent::Wrote { seq, result, contradicted, .. } => Some((*seq, *result, *contradicted)),
-            SessionEvent::Heard(_) => None,
+            SessionEvent::Heard(_) | SessionEvent::Foreign { .. } => None,
         };
         self.events.iter().filter_map(wrote).collect()
     }
