@@ -126,7 +126,8 @@ impl Polls {
     pub fn failed(&mut self, at: usize, failure: Failure, now: Mono, definition: &Definition) {
         let Some(poll) = self.polls.get_mut(at) else { return };
         match failure {
-            Failure::Exception(2) => self.refused(at, now, definition),
+            // No such function, address or count: some point of it is not there.
+            Failure::Exception(1..=3) => self.refused(at, now, definition),
             Failure::Exception(code) if !definition.limits.busy.contains(&code) => {
                 poll.failures = poll.failures.saturating_add(1);
                 let wait = 1_i64.checked_shl(poll.failures.min(5)).unwrap_or(32);

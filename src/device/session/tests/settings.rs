@@ -95,3 +95,20 @@ fn n9_while_a_device_does_not_say_who_it_is_nothing_is_written() {
     let asks = |request: &&(i64, Request)| request.1.address == 100;
     assert!(bench.device.asked.iter().find(asks).is_some());
 }
+
+#[test]
+fn a_meter_that_hides_export_is_not_believed_until_it_is_set_right() {
+    let mut bench = Bench::new("meters/carlo-gavazzi-em24-e1", SessionOptions::default(), Device::default());
+    bench.device.set(1, 0, &[0; 0x60]);
+    bench.device.set(1, 0xA000, &[0]);
+    bench.run(Span::secs(2));
+    assert_eq!(bench.heard("grid.power"), Some(None));
+    assert_eq!(bench.session.warnings().count(), 1);
+    bench.device.set(1, 0xA000, &[7]);
+    bench.run(Span::secs(61));
+    assert_eq!(bench.heard("grid.power"), Some(Some(0)));
+    assert_eq!(bench.session.warnings().count(), 0);
+    bench.device.words.remove(&(1, 0xA000));
+    bench.run(Span::secs(61));
+    assert_eq!(bench.heard("grid.power"), Some(Some(0)), "a meter without that register is believed");
+}
