@@ -275,7 +275,8 @@ impl Session {
         let again = self.restarted_at.filter(|_| self.polls.absent().next().is_some());
         let again = again.map_or(Mono::NEVER, |at| at + ABSENT_FOR);
         let reads = again.min(walk).min(setting.unwrap_or(Mono::NEVER)).min(self.polls.next_due(&self.units));
-        let look = self.writes.watch.next_due(&self.definition, free_at);
+        let around = surroundings(&self.definition, &self.options, &self.chains, self.rating);
+        let look = self.writes.watch.next_due(&around, free_at);
         self.writes.next_due().min(look).min(reads)
     }
 

@@ -11,7 +11,8 @@
 //! Nothing is judged that is not ours: not after a new connection, not after the unit was silent, not once the device's
 //! watchdog has lapsed since the last write, not after release. A device that rounds or clamps shows so at the first
 //! read after the write, which is therefore contradicted and not foreign; unless the device has shown these very words
-//! before and what stands there now is no smaller version of them: then somebody was quicker than our reading back.
+//! before and what stands there now is not on the way to them, neither from nothing (a clamp) nor from the words before
+//! (a ramp): then somebody was quicker than our reading back.
 //!
 //! Looking costs at most one read each fast tick: from the tick on which the next write is expected until it comes (but
 //! no longer than it was expected to take), as then another's value has stood longest; and at least every 5 s. A poll
@@ -19,7 +20,7 @@
 
 use std::collections::VecDeque;
 
-use super::wire::{Surroundings, Wire, agrees, difference, is_reduced};
+use super::wire::{Surroundings, Wire, agrees, difference, is_on_the_way};
 use crate::control::units::{Mono, Span};
 use crate::device::definition::{Control, Definition, Write};
 use crate::device::exchange::{Function, Request};
@@ -136,12 +137,14 @@ impl Watch {
     }
 
     /// When the next look is due; a unit that may not be asked before a moment is looked at then.
-    pub fn next_due(&self, definition: &Definition, free_at: impl Fn(usize) -> Mono) -> Mono {
+    pub fn next_due(&self, around: &Surroundings, free_at: impl Fn(usize) -> Mono) -> Mono {
+        let written = self.held.iter().filter(|held| held.written_at.is_some());
         let when = |held: &Held| {
-            let unit = held.parts(definition).map(|(_, write)| write.unit);
-            self.due(held, definition).max(unit.map_or(Mono::NEVER, &free_at))
+            // Registers whose place is not known now cannot be looked at.
+            let free = held.wire(around).map_or(Mono::NEVER, |wire| free_at(wire.unit));
+            self.due(held, around.definition).max(free)
         };
-        self.held.iter().map(when).min().unwrap_or(Mono::NEVER)
+        written.map(when).min().unwrap_or(Mono::NEVER)
     }
 
     fn due(&self, held: &Held, definition: &Definition) -> Mono {
@@ -270,7 +273,9 @@ impl Held {
             self.ours = true;
             return None;
         }
-        let outrun = latest.taken && !is_reduced(write, &latest.words, found, around.phases);
+        let latest = self.sent.back()?;
+        let before = self.sent.iter().nth_back(1).map_or(&[][..], |sent| &sent.words);
+        let outrun = latest.taken && !is_on_the_way(write, before, &latest.words, found, around.phases);
         if older || !(self.ours || outrun) || self.told.as_deref() == Some(found) {
             return None;
         }

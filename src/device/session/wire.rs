@@ -104,11 +104,15 @@ pub fn agrees(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> bool {
     difference(write, sent, found, phases).is_none()
 }
 
-/// Whether what was read back is what was written or less of it, in every field: what a device that clamps makes of it.
-pub fn is_reduced(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> bool {
-    pairs(write, sent, found, phases).all(|pair| {
-        let (sent, found) = (whole(pair.sent), whole(pair.found));
-        (sent.min(0)..=sent.max(0)).contains(&found)
+/// Whether what was read back lies on the way to what was written, in every field: from nothing, as a device that clamps
+/// shows it, or from what was written before, as one that ramps does.
+pub fn is_on_the_way(write: &Write, before: &[u16], sent: &[u16], found: &[u16], phases: u8) -> bool {
+    let nothing = vec![0; sent.len()];
+    [before, &nothing].into_iter().any(|from| {
+        pairs(write, from, found, phases).zip(pairs(write, sent, found, phases)).all(|(from, to)| {
+            let (found, from, to) = (whole(to.found), whole(from.sent), whole(to.sent));
+            (from.min(to)..=from.max(to)).contains(&found)
+        })
     })
 }
 

@@ -438,8 +438,8 @@ impl Writes {
                 if write.restore && saved.is_none() {
                     *saved = Some(words.clone());
                 }
-                // A stored setting that was right on this connection does not change by itself.
-                if set_up.seen_at.is_some() && wears(write) {
+                // A stored setting that was seen to be right on this connection does not change by itself.
+                if set_up.seen_at.take().is_some() && write.readback.is_some() && wears(write) {
                     out.extend(changed(job, control, write, request, &wanted, words, around, now));
                 }
                 job.differs = true;
