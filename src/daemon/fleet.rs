@@ -106,6 +106,7 @@ impl Fleet {
                     writes,
                     pace: config.poll,
                     phases: phases_in_use(config),
+                    wear: Vec::new(),
                 };
                 let session = Session::new(Arc::clone(definition), options);
                 let rtu = config.framing == Framing::RtuOverTcp;
@@ -173,6 +174,12 @@ impl Fleet {
                     if let Some(actuator) = member.config.orders.get(&(*control, *channel)) {
                         take(Input::Wrote { actuator: *actuator, seq: *seq, outcome });
                     }
+                }
+                SessionEvent::Foreign { control, channel, address, found, ours, .. } => {
+                    warn!(
+                        device = member.config.name,
+                        %control, channel, address, found, ours, "somebody else writes to this register"
+                    );
                 }
             }
         }
@@ -295,7 +302,9 @@ fn outcome(result: Result<(), Failure>, contradicted: bool) -> Outcome {
             | Failure::Unreachable
             | Failure::Expired
             | Failure::NotReady
-            | Failure::Observing,
+            | Failure::Observing
+            | Failure::Mismatch
+            | Failure::WornOut,
         ) => Outcome::Failed,
     }
 }

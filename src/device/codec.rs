@@ -228,11 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn a_sentinel_is_unknown_and_never_a_number() {
-        let codec = Codec { absent: vec![0x8000, 0x7FFF], ..power(Kind::I16, "1") };
-        assert_eq!(codec.decode(&[0x8000], 0), Ok(None));
-        assert_eq!(codec.decode(&[0x7FFF], 0), Ok(None));
-        assert_eq!(codec.decode(&[0xFFFF], 0), Ok(Some(-1)));
+    fn d1_the_sentinel_of_every_word_type_is_unknown_and_only_it() {
+        for (name, kind) in Kind::ALL {
+            let ones = 1_u64.checked_shl(u32::from(kind.width()) * 16).map_or(u64::MAX, |over| over - 1);
+            // All ones, the lowest and the highest signed number, and the zero of accumulators.
+            for absent in [ones, ones / 2 + 1, ones / 2, 0] {
+                for order in [WordOrder::HighFirst, WordOrder::LowFirst] {
+                    let every = Codec { order, ..Codec::plain(kind, Unit::Count) };
+                    let codec = Codec { absent: vec![absent], ..every.clone() };
+                    let words = |bits: u64| from_pattern(kind, order, bits).unwrap();
+                    assert_eq!(codec.decode(&words(absent), 0), Ok(None), "{name} {absent:#x}");
+                    for near in [absent ^ 1, absent ^ 0x100] {
+                        let (found, plain) = (codec.decode(&words(near), 0), every.decode(&words(near), 0));
+                        assert_eq!(found, plain, "{name} {near:#x} is another number");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -244,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_float_that_is_no_number_is_unknown() {
+    fn d1_a_float_that_is_no_number_is_unknown() {
         let codec = power(Kind::F32, "1");
         for bad in [f32::NAN, f32::INFINITY, f32::MAX, -f32::MAX] {
             let words = encode(Kind::F32, WordOrder::HighFirst, Raw::Float(bad)).unwrap();

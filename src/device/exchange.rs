@@ -90,6 +90,12 @@ pub enum Failure {
     /// What the write is computed from (a SunSpec chain, a rating, a scale) has not been read from the device.
     #[error("the device has not yet told what this write needs")]
     NotReady,
+    /// A setting that the definition expects has another value: it may be another device than the one meant.
+    #[error("the device is not set as its definition expects, or is another one: nothing is written to it")]
+    Mismatch,
+    /// The register is kept in flash and was written as often as it may be in a day.
+    #[error("the register wears out by writing and has had its writes of this day")]
+    WornOut,
 }
 
 impl Failure {
@@ -98,7 +104,12 @@ impl Failure {
     pub fn poisons_connection(self) -> bool {
         match self {
             Self::Timeout | Self::OutOfStep | Self::Unreachable => true,
-            Self::Exception(_) | Self::Expired | Self::Observing | Self::NotReady => false,
+            Self::Exception(_)
+            | Self::Expired
+            | Self::Observing
+            | Self::NotReady
+            | Self::Mismatch
+            | Self::WornOut => false,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::units::{Mono, Span, Watts};
 use crate::device::exchange::{Failure, Heard, Request};
 
@@ -101,11 +103,26 @@ pub struct SessionOptions {
     pub pace: Option<Span>,
     /// Phases in use, 1 to 3: power of the others is not written.
     pub phases: u8,
+    /// What earlier runs wrote to registers that wear out.
+    pub wear: Vec<WearRecord>,
+}
+
+/// The writes of the last 24 hours to a register that wears out. The next run must know them, or each restart would
+/// begin a new day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WearRecord {
+    /// The definition's name of the unit.
+    pub unit: String,
+    /// The register, as sent on the wire.
+    pub address: u16,
+    /// When it was written, the latest last. Moments before the start of this process are before its origin.
+    pub writes: Vec<Mono>,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { units: BTreeMap::new(), writes: false, pace: None, phases: 3 }
+        Self { units: BTreeMap::new(), writes: false, pace: None, phases: 3, wear: Vec::new() }
     }
 }
 
@@ -137,5 +154,21 @@ pub enum SessionEvent {
         result: Result<(), Failure>,
         /// Reading back showed another value than the one written.
         contradicted: bool,
+    },
+    /// A register that we command holds what we never wrote: somebody else writes to it too. One for each look that
+    /// finds it so.
+    Foreign {
+        /// The control that commands the register.
+        control: ControlKind,
+        /// Which relay of many, else 0.
+        channel: u8,
+        /// First register of the value, as sent on the wire.
+        address: u16,
+        /// The raw number that stands there.
+        found: i64,
+        /// The raw number that we wrote last.
+        ours: i64,
+        /// When it was seen.
+        at: Mono,
     },
 }

@@ -200,7 +200,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))] // each case writes and loads a definition
 
         #[test]
-        fn each_value_comes_exactly_once_and_whole_and_no_read_is_too_long(layout in layouts(), most in 4..40_u16, holes: bool) {
+        fn p13_each_value_comes_exactly_once_and_whole_and_no_read_is_too_long(layout in layouts(), most in 4..40_u16, holes: bool) {
             let definition = definition(&layout, most, holes);
             let spots = Spot::fixed(&definition);
             let all: Vec<usize> = (0..spots.len()).collect();
@@ -229,7 +229,7 @@ mod tests {
         }
 
         #[test]
-        fn splitting_finds_every_bad_point_and_keeps_the_others(layout in layouts(), bad in proptest::collection::btree_set(0..24_usize, 0..4)) {
+        fn p5_splitting_finds_every_bad_point_and_keeps_the_others(layout in layouts(), bad in proptest::collection::btree_set(0..24_usize, 0..4)) {
             let definition = definition(&layout, 125, true);
             let spots = Spot::fixed(&definition);
             let all: Vec<usize> = (0..spots.len()).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::control::signal::{Phase, Quantity};
 use crate::control::units::{Mono, Span, Watts};
 use crate::device::definition::Definition;
-use crate::device::exchange::Failure;
+use crate::device::exchange::{Failure, Function, Request};
 use crate::device::library;
 use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
 use crate::device::session::Session;
@@ -123,6 +123,34 @@ fn a_supervised_setpoint_is_held_by_the_device_and_zero_is_expressible() {
             "{}",
             desk.truth("grid.power")
         );
+    }
+}
+
+#[test]
+fn m1_a_cloud_that_commands_the_same_inverter_is_seen_and_a_site_that_is_alone_sees_nobody() {
+    for cloud in [false, true] {
+        let mut desk = desk("inverters/victron-gx", &[("load.power", 1_200.0)]);
+        for second in 0..60 {
+            let watts = [Watts(400 + second * 10), Watts::ZERO, Watts::ZERO];
+            let values = Values { power: watts, ..Values::default() };
+            desk.order(ControlKind::InverterPower, values, OrderPhase::Command);
+            desk.run(0.5);
+            if cloud && second % 7 == 3 {
+                let function = Function::WriteMultipleRegisters;
+                let request = Request { unit: 228, function, address: 96, count: 2, words: vec![0, 2_500] };
+                desk.world.ask(0, &request).unwrap();
+            }
+            desk.run(0.5);
+        }
+        let seen: Vec<(u16, i64)> = desk
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                SessionEvent::Foreign { address, found, .. } => Some((*address, *found)),
+                SessionEvent::Heard(_) | SessionEvent::Wrote { .. } => None,
+            })
+            .collect();
+        assert_eq!(seen, vec![(96, 2_500); if cloud { 9 } else { 0 }], "each of the cloud's writes, once");
     }
 }
 

@@ -30,6 +30,9 @@ const VARIABLES: [(&str, Variable); 8] = [
 const PERSISTENCE: [(&str, Persistence); 3] =
     [("cyclic", Persistence::Cyclic), ("on-change", Persistence::OnChange), ("rare", Persistence::Rare)];
 
+/// How often a register that wears out may be written in a day, unless the definition knows better.
+const DAILY: u16 = 10;
+
 /// All `[control.*]` tables.
 pub fn controls(
     section: Option<Section>,
@@ -144,6 +147,12 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
             "say what writing wears: \"cyclic\" (nothing), \"on-change\" or \"rare\" (flash)",
         )
         .and_then(|found| one_of(report, found.at, &section.key("persistence"), found.value, &PERSISTENCE));
+    let daily = section.whole(report, "daily", 2, 1_000).and_then(|most| u16::try_from(most).ok());
+    if let (Some(most), Some(Persistence::Cyclic)) = (daily, persistence) {
+        let cause = format!("a register that may be written in a loop needs no most of {most} a day");
+        report.at(section.start, &section.key("daily"), cause, "remove `daily`, or correct `persistence`");
+    }
+    let daily = daily.unwrap_or(DAILY);
     let restore = section.flag(report, "restore").unwrap_or(false);
     let otherwise = section.whole(report, "otherwise", -65_536, 4_294_967_295);
     let readback = section.section(report, "readback").map(|mut table| {
@@ -162,7 +171,18 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
     }
     section.finish(report);
     let (place, function, persistence) = (place?, function?, persistence?);
-    Some(Write { unit: unit?, place, function, fields, persistence, restore, otherwise, readback, line })
+    Some(Write {
+        unit: unit?,
+        place,
+        function,
+        fields,
+        persistence,
+        daily,
+        restore,
+        otherwise,
+        readback,
+        line,
+    })
 }
 
 fn field(mut section: Section, report: &mut Report, head: &Head) -> Option<Field> {

@@ -272,6 +272,8 @@ pub struct Write {
     pub fields: Vec<Field>,
     /// What it does to the device's memory.
     pub persistence: Persistence,
+    /// How often at most it is written within 24 hours, at least 2, unless it is cyclic.
+    pub daily: u16,
     /// Setup only: whether what was found is put back on release.
     pub restore: bool,
     /// Setup only: the raw number to put back when our own value was already there.

@@ -1,6 +1,7 @@
 //! What the loader says to people who write definitions.
 
 use super::*;
+use crate::control::signal::Unit;
 
 const HEAD: &str = "schema = 1\nmaker = \"m\"\nmodel = \"m\"\nsource = \"s\"\n";
 
@@ -78,7 +79,7 @@ fn two_points_on_one_register_or_across_each_other_are_a_mistake() {
 }
 
 #[test]
-fn a_value_that_no_read_can_hold_is_a_mistake() {
+fn p10_a_value_that_no_read_can_hold_is_a_mistake() {
     let text = format!(
         "{HEAD}[limits]\nmax-registers = 3\n{}",
         point("battery.soc", "holding:1", "as = \"i16\"\nwitness = \"holding:4\"")
@@ -103,6 +104,38 @@ fn a_flash_register_in_a_cyclic_command_is_refused() {
     assert!(mistakes(&control("cyclic", "")).is_empty(), "{:#?}", mistakes(&control("cyclic", "")));
     says(&control("rare", ""), 16, "wears out by writing");
     says(&control("on-change", ""), 16, "wears out by writing");
+}
+
+#[test]
+fn p10_a_read_of_more_than_125_registers_or_a_write_of_more_than_123_is_refused() {
+    says(
+        &format!("{HEAD}[limits]\nmax-registers = 126\n{}", point("grid.power", "holding:1", "as = \"i16\"")),
+        6,
+        "to 125",
+    );
+    let many = |fields: usize| {
+        let field = "{ value = 0, as = \"u16\" }";
+        control("cyclic", "").replace("function = 6", "function = 16").replace(
+            "fields = [{ value = \"power.total\", as = \"i16\" }]",
+            &format!("fields = [{}]", vec![field; fields].join(", ")),
+        )
+    };
+    assert!(mistakes(&many(123)).is_empty(), "{:?}", mistakes(&many(123)));
+    says(&many(124), 16, "function 16 cannot write 124 here");
+}
+
+#[test]
+fn d18_a_budget_belongs_to_a_register_that_wears_and_leaves_room_to_give_back() {
+    let setup = |more: &str| {
+        format!(
+            "{}[[control.inverter-power.setup]]\nat = \"holding:20\"\nfunction = 6\n\
+             fields = [{{ value = 3, as = \"u16\" }}]\n{more}\n",
+            control("cyclic", "")
+        )
+    };
+    assert!(mistakes(&setup("persistence = \"rare\"\ndaily = 2")).is_empty());
+    says(&setup("persistence = \"rare\"\ndaily = 1"), 26, "from 2 to");
+    says(&setup("persistence = \"cyclic\"\ndaily = 5"), 21, "remove `daily`");
 }
 
 #[test]
@@ -151,4 +184,88 @@ proptest::proptest! {
             proptest::prop_assert!((1..=lines.max(1).saturating_add(1)).contains(&mistake.line), "{}", mistake);
         }
     }
+}
+
+/// Every point of every shipped definition.
+fn shipped_points() -> impl Iterator<Item = (&'static str, Point)> {
+    crate::device::library::names().flat_map(|name| {
+        let text = crate::device::library::shipped(name).unwrap();
+        Definition::parse(text, name).unwrap().points.into_iter().map(move |point| (name, point))
+    })
+}
+
+#[test]
+fn d1_every_sentinel_of_a_shipped_definition_is_unknown() {
+    let mut tried = 0;
+    for (name, point) in shipped_points() {
+        let codec = &point.codec;
+        for absent in &codec.absent {
+            let one = crate::device::words::from_pattern(codec.kind, codec.order, *absent).unwrap();
+            let words = one.repeat(usize::from(codec.count));
+            assert_eq!(codec.decode(&words, 0), Ok(None), "{name} {} {absent:#x}", point.name());
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried}");
+}
+
+#[test]
+fn d5_no_word_of_a_shipped_definition_decodes_to_a_value_outside_its_range() {
+    let mut ranges = 0;
+    for (name, point) in shipped_points() {
+        let codec = &point.codec;
+        let Some((least, most)) = codec.range.filter(|_| codec.width() == 1) else { continue };
+        ranges += 1;
+        let values: Vec<i64> = (0..=u16::MAX).filter_map(|word| codec.decode(&[word], 0).unwrap()).collect();
+        assert!(!values.is_empty(), "{name} {}", point.name());
+        assert!(values.iter().all(|value| (least..=most).contains(value)), "{name} {}", point.name());
+        assert!(values.len() < 65_536, "{name} {}: the range excludes something", point.name());
+    }
+    assert!(ranges >= 10, "{ranges}");
+}
+
+#[test]
+fn d13_of_all_65536_codes_those_nobody_explained_are_unknown_or_the_worst_one() {
+    let mut maps = 0;
+    for (name, point) in shipped_points() {
+        let codec = &point.codec;
+        if codec.map.is_empty() || codec.width() != 1 || codec.kind == Kind::Nibbles || codec.bits.is_some() {
+            continue;
+        }
+        maps += 1;
+        let worst = codec.map.iter().map(|(_, value)| *value).chain(codec.otherwise).max();
+        for word in 0..=u16::MAX {
+            let raw = match codec.kind {
+                Kind::I16 => i64::from(word.cast_signed()),
+                _ => i64::from(word),
+            };
+            let explained = codec.map.iter().find(|(code, _)| *code == raw).map(|(_, value)| *value);
+            let value = codec.decode(&[word], 0).unwrap();
+            match explained {
+                Some(known) => assert_eq!(value, Some(known), "{name} {} {word}", point.name()),
+                None => assert!(value.is_none() || value == worst, "{name} {} {word}", point.name()),
+            }
+        }
+    }
+    assert!(maps >= 8, "{maps}");
+}
+
+/// -273 °C, 127.9 °C, and the ends of the register, as broken and shorted sensors tell them.
+#[test]
+fn d22_a_broken_or_shorted_temperature_sensor_is_unknown() {
+    let mut sensors = 0;
+    for (name, point) in shipped_points().filter(|(_, point)| point.codec.unit == Unit::DeciCelsius) {
+        let raw = |degrees: f64| {
+            let mut words = [0];
+            let told = (degrees * 10.0).round() as i64;
+            assert!(Codec { range: None, ..point.codec.clone() }.encode(&mut words, Some(told), 0));
+            words[0]
+        };
+        sensors += 1;
+        for word in [raw(-273.0), raw(-273.1), raw(127.9), 0x7FFF, 0x8000] {
+            assert_eq!(point.codec.decode(&[word], 0), Ok(None), "{name} {} {word:#x}", point.name());
+        }
+        assert!(point.codec.decode(&[raw(21.5)], 0).unwrap().is_some());
+    }
+    assert!(sensors > 0);
 }

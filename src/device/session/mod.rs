@@ -3,10 +3,14 @@
 //! unit outside the others' time) and no clock: `now` comes in.
 //!
 //! While observing no write function code ever leaves it. An order is written at most once; only a new order, that is
-//! a decision, makes it write again.
+//! a decision, makes it write again. Nothing is written before the device has told the settings that its definition
+//! expects, nor while one of them is another: then it may be another device.
 
 mod polls;
+mod proofs;
 mod units;
+mod watch;
+mod wear;
 mod wire;
 mod writes;
 
@@ -19,13 +23,15 @@ use std::sync::Arc;
 
 use self::polls::Polls;
 use self::units::{PROBE, UnitState};
+pub use self::watch::looks;
+use self::wear::Wear;
 use self::wire::{Surroundings, Wire};
 use self::writes::{Doing, Writes};
 use crate::control::signal::Quantity;
 use crate::control::units::{Mono, Span, Watts};
 use crate::device::definition::{Area, Definition, Limits, Place};
 use crate::device::exchange::{Answer, Failure, Heard, Request};
-use crate::device::order::{Ask, DeviceOrder, SessionEvent, SessionOptions};
+use crate::device::order::{Ask, DeviceOrder, SessionEvent, SessionOptions, WearRecord};
 use crate::device::spot::{Mismatch, Spot};
 use crate::device::sunspec::{Chain, Walk, Walker};
 
@@ -48,6 +54,8 @@ enum Purpose {
 struct Setting {
     due: Mono,
     wrong: bool,
+    /// It was asked for on this connection.
+    known: bool,
 }
 
 /// How often such settings are looked at.
@@ -94,9 +102,9 @@ impl Session {
         let mut session = Self {
             walkers: vec![None; units.len()],
             chains: vec![None; units.len()],
-            settings: vec![Setting { due: Mono::ZERO, wrong: false }; definition.expects.len()],
+            settings: vec![Setting { due: Mono::ZERO, wrong: false, known: false }; definition.expects.len()],
             polls: Polls::new(&definition, fast),
-            writes: Writes::new(&definition),
+            writes: Writes::new(&definition, fast, Wear::recall(&options.wear, &definition)),
             rating: None,
             restarted_at: None,
             in_flight: None,
@@ -127,10 +135,18 @@ impl Session {
         self.polls.absent().filter_map(|point| self.definition.points.get(point)).map(|point| point.name())
     }
 
-    /// What is set wrong in the device, with what to do about it. The values of such a unit are unknown meanwhile.
-    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+    /// What is set wrong in the device, with what to do about it: the values of such a unit are unknown meanwhile and
+    /// nothing is written to the device. And which registers had all the writes that they may have in a day.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
         let wrong = self.definition.expects.iter().zip(&self.settings).filter(|(_, setting)| setting.wrong);
-        wrong.map(|(expect, _)| expect.warning.as_str())
+        wrong.map(|(expect, _)| expect.warning.clone()).chain(self.writes.wear.warnings())
+    }
+
+    /// What was written to registers that wear out within the last 24 hours, for the next run's
+    /// [`SessionOptions::wear`].
+    #[must_use]
+    pub fn wear(&self) -> Vec<WearRecord> {
+        self.writes.wear.records(&self.definition)
     }
 
     /// The most urgent request that is due; `None` when nothing is, or while one is in flight.
@@ -143,14 +159,29 @@ impl Session {
             self.restarted_at = Some(now);
             self.walk_again();
         }
+        if self.writes.is_busy()
+            && self.mismatch() == Some(Failure::NotReady)
+            && let Some(ask) = self.next_setting(now)
+        {
+            return Some(ask);
+        }
         while let Some((wire, doing)) = self.next_write(now) {
-            match self.units.get(wire.unit).map_or(Some(Failure::NotReady), |unit| unit.refusal(now)) {
-                None => return self.ask(wire, Purpose::Write(doing)),
+            let unit = self.units.get(wire.unit).map_or(Some(Failure::NotReady), |unit| unit.refusal(now));
+            let forbidden = self.mismatch().filter(|_| wire.request.function.writes());
+            match unit.or(forbidden) {
+                None => {
+                    let around = surroundings(&self.definition, &self.options, &self.chains, self.rating);
+                    self.writes.asked(&wire, &around, now);
+                    return self.ask(wire, Purpose::Write(doing));
+                }
                 // A unit that does not answer would make the others wait for its orders too.
                 Some(failure) => self.write_answered(doing, &wire.request, Err(failure), now),
             }
         }
-        self.next_walk(now).or_else(|| self.next_setting(now)).or_else(|| self.next_poll(now))
+        let look = self.next_look(now);
+        look.or_else(|| self.next_walk(now))
+            .or_else(|| self.next_setting(now))
+            .or_else(|| self.next_poll(now))
     }
 
     fn next_write(&mut self, now: Mono) -> Option<(Wire, Doing)> {
@@ -158,6 +189,28 @@ impl Session {
         let next = self.writes.next(&around, now, &mut self.outbox)?;
         // Observing takes no orders, so nothing can be written; this is the second lock on the same door.
         (self.options.writes || !next.0.request.function.writes()).then_some(next)
+    }
+
+    /// Why nothing at all may be written.
+    fn mismatch(&self) -> Option<Failure> {
+        let asked = |unit: usize| self.units.get(unit).is_some_and(|unit| unit.id.is_some());
+        let settings = self.definition.expects.iter().zip(&self.settings);
+        let mut settings = settings.filter(|(expect, _)| asked(expect.unit)).map(|(_, setting)| setting);
+        if settings.clone().any(|setting| !setting.known) {
+            return Some(Failure::NotReady);
+        }
+        settings.any(|setting| setting.wrong).then_some(Failure::Mismatch)
+    }
+
+    fn next_look(&mut self, now: Mono) -> Option<Ask> {
+        let around = surroundings(&self.definition, &self.options, &self.chains, self.rating);
+        let free = |unit: usize| self.units.get(unit).is_some_and(|state| state.refusal(now).is_none());
+        let (wire, at) = self.writes.watch.next(&around, now, free)?;
+        // What is due anyway and brings the registers is the cheapest look.
+        match self.polls.bringing(wire.unit, &wire.request, now) {
+            Some(poll) => self.ask_poll(poll),
+            None => self.ask(wire, Purpose::Write(Doing::Look(at))),
+        }
     }
 
     fn next_walk(&mut self, now: Mono) -> Option<Ask> {
@@ -186,6 +239,10 @@ impl Session {
 
     fn next_poll(&mut self, now: Mono) -> Option<Ask> {
         let at = self.polls.most_urgent(&self.units, now)?;
+        self.ask_poll(at)
+    }
+
+    fn ask_poll(&mut self, at: usize) -> Option<Ask> {
         let block = self.polls.block(at)?;
         let (unit, function) = (block.unit, block.area.read());
         let request =
@@ -218,7 +275,9 @@ impl Session {
         let again = self.restarted_at.filter(|_| self.polls.absent().next().is_some());
         let again = again.map_or(Mono::NEVER, |at| at + ABSENT_FOR);
         let reads = again.min(walk).min(setting.unwrap_or(Mono::NEVER)).min(self.polls.next_due(&self.units));
-        self.writes.next_due().min(reads)
+        let around = surroundings(&self.definition, &self.options, &self.chains, self.rating);
+        let look = self.writes.watch.next_due(&around, free_at);
+        self.writes.next_due().min(look).min(reads)
     }
 
     /// Takes the answer to the request with this token; an answer to any other is ignored. What was learnt is added
@@ -257,19 +316,24 @@ impl Session {
     fn note_unit(&mut self, flight: &InFlight, result: &Result<Answer, Failure>, now: Mono) {
         let away = &self.definition.limits.away;
         let Some(unit) = self.units.get_mut(flight.unit) else { return };
-        match result {
-            Err(Failure::Timeout) => unit.failed(Failure::Timeout, now),
+        let failure = match result {
+            Err(Failure::Timeout) => Some(Failure::Timeout),
             // Nonsense in the middle of a chain: without a pause the walk would ask for it again at once.
-            Err(Failure::OutOfStep) if matches!(flight.purpose, Purpose::Walk(_)) => {
-                unit.failed(Failure::OutOfStep, now);
-            }
+            Err(Failure::OutOfStep) if matches!(flight.purpose, Purpose::Walk(_)) => Some(Failure::OutOfStep),
             // A refused write may wear the same code as a missing unit; only reads tell.
             Err(Failure::Exception(code)) if away.contains(code) && !flight.request.function.writes() => {
-                unit.failed(Failure::Exception(*code), now);
+                Some(Failure::Exception(*code))
             }
             // A walk that finds nothing must not end the unit's back-off.
-            Ok(_) | Err(Failure::Exception(_)) if !matches!(flight.purpose, Purpose::Walk(_)) => unit.well(),
-            _ => {}
+            Ok(_) | Err(Failure::Exception(_)) if !matches!(flight.purpose, Purpose::Walk(_)) => {
+                unit.well();
+                None
+            }
+            _ => None,
+        };
+        if let Some(failure) = failure {
+            unit.failed(failure, now);
+            self.writes.watch.silent(flight.unit, &self.definition);
         }
     }
 
@@ -302,6 +366,7 @@ impl Session {
             return;
         };
         setting.due = now + SETTINGS;
+        setting.known |= matches!(result, Ok(_) | Err(Failure::Exception(_)));
         match result {
             Ok(words) => setting.wrong = !words.iter().all(|word| expect.values.contains(word)),
             // A device that does not tell the setting is believed; one that is silent is asked again.
@@ -314,6 +379,7 @@ impl Session {
         match result {
             Ok(words) => {
                 if self.hear(at, &words, asked_at) {
+                    self.glimpse(at, &words, now);
                     self.polls.answered(at, asked_at, &self.definition);
                 } else {
                     self.walk_again();
@@ -324,6 +390,14 @@ impl Session {
             Err(Failure::Exception(code)) if self.definition.limits.away.contains(&code) => {}
             Err(failure) => self.polls.failed(at, failure, now, &self.definition),
         }
+    }
+
+    /// A poll may show what others wrote.
+    fn glimpse(&mut self, at: usize, words: &Answer, now: Mono) {
+        let Some(block) = self.polls.block(at) else { return };
+        let around = surroundings(&self.definition, &self.options, &self.chains, self.rating);
+        let place = (block.unit, block.area.read(), block.start);
+        self.writes.watch.glimpsed(place, words, &around, now, &mut self.outbox);
     }
 
     /// `false` when the chain of models is no longer where it was.
@@ -392,6 +466,9 @@ impl Session {
     pub fn reconnected(&mut self, now: Mono) {
         self.in_flight = None;
         self.writes.reconnected(&mut self.outbox);
+        for setting in &mut self.settings {
+            (setting.due, setting.known) = (Mono::ZERO, false);
+        }
         if self.restarted_at.is_none_or(|at| now.since(at) >= RESTART_AT_MOST) {
             self.restarted_at = Some(now);
             self.walk_again();
@@ -421,18 +498,4 @@ fn surroundings<'s>(
 ) -> Surroundings<'s> {
     let rating = rating.map(Watts::saturated);
     Surroundings { definition, phases: options.phases.clamp(1, 3), chains, rating }
-}
-
-/// How long a session needs at most to hear everything once, when each answer takes `answer` long: for poll plans that
-/// must fit their period.
-#[must_use]
-pub fn fast_cycle(definition: &Definition, units: &[bool], answer: Span) -> Span {
-    let spots: Vec<Spot> = Spot::fixed(definition);
-    let used: Vec<usize> = (0..spots.len())
-        .filter(|at| spots.get(*at).is_some_and(|spot| units.get(spot.unit).copied().unwrap_or(false)))
-        .collect();
-    let blocks = crate::device::plan::plan(definition, &spots, &used);
-    let fast = blocks.iter().filter(|block| block.pace == crate::device::definition::Pace::Fast).count();
-    let each = answer.0.saturating_add(definition.limits.gap.0);
-    Span(each.saturating_mul(i64::try_from(fast).unwrap_or(i64::MAX)))
 }

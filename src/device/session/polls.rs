@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::units::UnitState;
 use crate::control::units::{Mono, Span};
 use crate::device::definition::{Definition, Pace};
-use crate::device::exchange::Failure;
+use crate::device::exchange::{Failure, Request};
 use crate::device::plan::{Block, plan};
 use crate::device::spot::Spot;
 
@@ -93,6 +93,17 @@ impl Polls {
         due.min_by_key(|(at, poll)| (silent(poll), poll.due, poll.block.pace, *at)).map(|(at, _)| at)
     }
 
+    /// A read that is due and brings what this request asks for.
+    pub fn bringing(&self, unit: usize, request: &Request, now: Mono) -> Option<usize> {
+        let end = |start: u16, count: u16| u32::from(start).saturating_add(u32::from(count));
+        self.polls.iter().position(|Poll { block, due, .. }| {
+            *due <= now
+                && (block.unit, block.area.read()) == (unit, request.function)
+                && block.start <= request.address
+                && end(request.address, request.count) <= end(block.start, block.len)
+        })
+    }
+
     /// When the next read is due.
     pub fn next_due(&self, units: &[UnitState]) -> Mono {
         let when =
@@ -115,7 +126,8 @@ impl Polls {
     pub fn failed(&mut self, at: usize, failure: Failure, now: Mono, definition: &Definition) {
         let Some(poll) = self.polls.get_mut(at) else { return };
         match failure {
-            Failure::Exception(2) => self.refused(at, now, definition),
+            // No such function, address or count: some point of it is not there.
+            Failure::Exception(1..=3) => self.refused(at, now, definition),
             Failure::Exception(code) if !definition.limits.busy.contains(&code) => {
                 poll.failures = poll.failures.saturating_add(1);
                 let wait = 1_i64.checked_shl(poll.failures.min(5)).unwrap_or(32);

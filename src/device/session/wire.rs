@@ -1,6 +1,7 @@
 //! Where the writes of a session go, and whether what is read back is what was written.
 
 use crate::control::units::Watts;
+use crate::device::decimal::Ratio;
 use crate::device::definition::{Area, Control, Definition, Place, Variable, Write};
 use crate::device::exchange::{Answer, Failure, Request};
 use crate::device::order::{DeviceOrder, SessionEvent};
@@ -40,28 +41,79 @@ pub fn otherwise(write: &Write) -> Option<Vec<u16>> {
     encode(field.kind, field.order, Raw::Int(i128::from(write.otherwise?)))
 }
 
-/// Whether what was read back is what was written. Constants that only time a command may run down meanwhile, so only
-/// the ordered values and the last field, the switch, are compared.
-pub fn agrees(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> bool {
-    let tolerance = i128::from(write.readback.map_or(0, |readback| readback.tolerance));
+/// The first field that was read back as something else than what was written.
+pub struct Difference {
+    /// Registers before it in the write.
+    pub offset: u16,
+    /// What stands there and what was written, as raw numbers; a float is rounded.
+    pub found: i64,
+    pub sent: i64,
+}
+
+/// A field of a write as it was sent and as it was found.
+struct Pair {
+    offset: u16,
+    sent: Option<Raw>,
+    found: Option<Raw>,
+}
+
+/// The fields that say what was ordered. Constants that only time a command may run down meanwhile, so only the ordered
+/// values and the last field, the switch, count.
+fn pairs<'w>(
+    write: &'w Write,
+    sent: &'w [u16],
+    found: &'w [u16],
+    phases: u8,
+) -> impl Iterator<Item = Pair> + 'w {
     let fields = recipe::used(write, phases).count();
-    let mut at = 0_usize;
-    for (index, field) in recipe::used(write, phases).enumerate() {
-        let end = at.saturating_add(usize::from(field.kind.width()));
+    let mut next = 0_u16;
+    recipe::used(write, phases).enumerate().filter_map(move |(index, field)| {
+        let offset = next;
+        next = offset.saturating_add(field.kind.width());
+        let part = |words: &[u16]| {
+            let own = words.get(usize::from(offset)..usize::from(next))?;
+            decode(field.kind, field.order, own)
+        };
         let last = index.saturating_add(1) == fields;
         let timing = matches!(field.value, Variable::Constant(_)) && !last;
-        let part =
-            |words: &[u16]| words.get(at..end).and_then(|words| decode(field.kind, field.order, words));
-        let equal = match (part(sent), part(found)) {
-            (Some(Raw::Int(sent)), Some(Raw::Int(found))) => sent.abs_diff(found) <= tolerance.unsigned_abs(),
-            (sent, found) => sent.is_some() && sent == found,
-        };
-        if !timing && !equal {
-            return false;
-        }
-        at = end;
+        (!timing).then(|| Pair { offset, sent: part(sent), found: part(found) })
+    })
+}
+
+/// Where what was read back is not what was written.
+pub fn difference(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> Option<Difference> {
+    let tolerance = i128::from(write.readback.map_or(0, |readback| readback.tolerance));
+    let equal = |pair: &Pair| match (pair.sent, pair.found) {
+        (Some(Raw::Int(sent)), Some(Raw::Int(found))) => sent.abs_diff(found) <= tolerance.unsigned_abs(),
+        (sent, found) => sent.is_some() && sent == found,
+    };
+    let pair = pairs(write, sent, found, phases).find(|pair| !equal(pair))?;
+    Some(Difference { offset: pair.offset, found: whole(pair.found), sent: whole(pair.sent) })
+}
+
+fn whole(raw: Option<Raw>) -> i64 {
+    match raw {
+        Some(Raw::Int(raw)) => i64::try_from(raw).unwrap_or(i64::MAX),
+        Some(Raw::Float(raw)) => Ratio::from_f32(raw).and_then(Ratio::rounded).unwrap_or(i64::MAX),
+        None => 0,
     }
-    true
+}
+
+/// Whether what was read back is what was written.
+pub fn agrees(write: &Write, sent: &[u16], found: &[u16], phases: u8) -> bool {
+    difference(write, sent, found, phases).is_none()
+}
+
+/// Whether what was read back lies on the way to what was written, in every field: from nothing, as a device that clamps
+/// shows it, or from what was written before, as one that ramps does.
+pub fn is_on_the_way(write: &Write, before: &[u16], sent: &[u16], found: &[u16], phases: u8) -> bool {
+    let nothing = vec![0; sent.len()];
+    [before, &nothing].into_iter().any(|from| {
+        pairs(write, from, found, phases).zip(pairs(write, sent, found, phases)).all(|(from, to)| {
+            let (found, from, to) = (whole(to.found), whole(from.sent), whole(to.sent));
+            (from.min(to)..=from.max(to)).contains(&found)
+        })
+    })
 }
 
 /// A SunSpec control model as it stands now.

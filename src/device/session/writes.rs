@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::wire::{Surroundings, Wire, agrees, fetched, otherwise, wrote};
-
+use super::proofs::Proofs;
+use super::watch::Watch;
+use super::wear::{Aim, Wear, register, wears};
+use super::wire::{Surroundings, Wire, difference, fetched, otherwise, wrote};
 use crate::control::units::{Mono, Span};
-use crate::device::definition::{Control, Definition, Persistence};
+use crate::device::definition::{Control, Definition, Persistence, Write};
 use crate::device::exchange::{Answer, Failure, Request};
 use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, Values};
 use crate::device::quirk::Quirk;
@@ -33,6 +35,18 @@ enum Step {
     Restore(usize),
 }
 
+impl Step {
+    /// What it reads or writes.
+    fn write(self, control: &Control) -> Option<&Write> {
+        match self {
+            Self::Look(at) | Self::Seen(at) | Self::Set(at) | Self::Restore(at) => control.setup.get(at),
+            Self::Send(at) => control.command.get(at),
+            Self::Free(at) => control.release.get(at),
+            Self::Fetch => control.command.first(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Job {
     slot: usize,
@@ -42,16 +56,8 @@ struct Job {
     not_before: Mono,
     sent: Vec<(usize, Vec<u16>)>,
     factor: Option<i32>,
-}
-
-#[derive(Clone, Debug)]
-struct Proof {
-    slot: usize,
-    order: DeviceOrder,
-    control: usize,
-    sent: Vec<(usize, Vec<u16>)>,
-    due: Mono,
-    contradicted: bool,
+    /// What the next step writes to was read and holds something else.
+    differs: bool,
 }
 
 /// One control, or one channel of it.
@@ -74,7 +80,11 @@ struct SetUp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     Step,
+    /// Read a register that wears out before it is written.
+    Check,
     Proof(usize),
+    /// Look whether somebody else wrote.
+    Look(usize),
 }
 
 /// All orders of a device.
@@ -83,16 +93,19 @@ pub struct Writes {
     slots: Vec<Slot>,
     set_up: Vec<SetUp>,
     job: Option<Job>,
-    proofs: Vec<Proof>,
+    proofs: Proofs,
     arrivals: u64,
+    pub watch: Watch,
+    pub wear: Wear,
 }
 
 impl Writes {
-    pub fn new(definition: &Definition) -> Self {
-        let mut writes = Self::default();
+    pub fn new(definition: &Definition, fast: Span, wear: Wear) -> Self {
+        let mut writes = Self { watch: Watch::new(fast), wear, ..Self::default() };
         for (index, control) in definition.controls.iter().enumerate() {
             writes.set_up.push(SetUp { found: vec![None; control.setup.len()], seen_at: None });
             for channel in 0..control.channels {
+                writes.watch.add(writes.slots.len(), index, control, channel);
                 writes.slots.push(Slot { control: index, channel, pending: None, arrived: 0, last: None });
             }
         }
@@ -115,6 +128,11 @@ impl Writes {
         true
     }
 
+    /// Whether an order waits or is being carried out.
+    pub fn is_busy(&self) -> bool {
+        self.job.is_some() || self.slots.iter().any(|slot| slot.pending.is_some())
+    }
+
     /// Setup runs again with the next order; what it found the first time is kept for the release.
     pub fn reconnected(&mut self, out: &mut Vec<SessionEvent>) {
         for set_up in &mut self.set_up {
@@ -123,12 +141,11 @@ impl Writes {
         for slot in &mut self.slots {
             slot.last = None;
         }
+        self.watch.reconnected();
         if let Some(job) = self.job.take() {
             out.push(wrote(&job.order, Err(Failure::Unreachable), false));
         }
-        for proof in std::mem::take(&mut self.proofs) {
-            out.push(wrote(&proof.order, Ok(()), false));
-        }
+        self.proofs.reconnected(out);
     }
 
     /// The next request of an order, when there is one now. Orders that are too late or cannot be said end here.
@@ -149,31 +166,19 @@ impl Writes {
                 self.finish(around, now, out);
                 continue;
             };
-            match self.wire(step, around, now) {
-                Ok(Some(wire)) => return Some((wire, Doing::Step)),
-                Ok(None) => {
-                    if let Some(job) = &mut self.job {
-                        job.steps.pop_front();
-                    }
-                }
+            match self.wire(step, around, now).and_then(|wire| self.sparing(step, wire, around, now)) {
+                Ok(next) => return Some(next),
                 Err(failure) => self.fail(failure, out),
             }
         }
-        let proof = self.proofs.iter().position(|proof| proof.due <= now)?;
-        let wire = self.proof_wire(proof, around);
-        if wire.is_none() {
-            let proof = self.proofs.remove(proof);
-            out.push(wrote(&proof.order, Ok(()), proof.contradicted));
-            return None;
-        }
-        wire.map(|wire| (wire, Doing::Proof(proof)))
+        self.proofs.next(around, now, out).map(|(wire, at)| (wire, Doing::Proof(at)))
     }
 
     pub fn next_due(&self) -> Mono {
         let job = self.job.as_ref().map(|job| job.not_before);
         let pending = self.slots.iter().any(|slot| slot.pending.is_some()).then_some(Mono::ZERO);
-        let proofs = self.proofs.iter().map(|proof| proof.due).min();
-        [job, pending.filter(|_| job.is_none()), proofs].into_iter().flatten().min().unwrap_or(Mono::NEVER)
+        let work = [job, pending.filter(|_| job.is_none())].into_iter().flatten().min();
+        work.unwrap_or(Mono::NEVER).min(self.proofs.next_due())
     }
 
     /// Brings in newer orders: into the running job while nothing of it was sent, else behind it.
@@ -187,6 +192,8 @@ impl Writes {
             let same = slot.pending.is_some_and(alike);
             if job.sent.is_empty() && same {
                 job.order = slot.pending.take().unwrap_or(job.order);
+                // What was read was compared with the order before.
+                job.differs = false;
             } else if slot.pending.is_some() {
                 // It changes its mind between commanding and releasing: what is half done is done again.
                 self.job = None;
@@ -205,7 +212,7 @@ impl Writes {
         }) else {
             return;
         };
-        self.settle(next, out);
+        self.proofs.settle(next, out);
         let Some(control) = around.definition.controls.get(slot.control) else { return };
         if self.unchanged(&slot, control, &order, around, now) {
             out.push(wrote(&order, Ok(()), false));
@@ -220,15 +227,8 @@ impl Writes {
             not_before: now,
             sent: Vec::new(),
             factor: None,
+            differs: false,
         });
-    }
-
-    /// A newer order makes the proof of the older one pointless: it was accepted, and that is all that is known.
-    fn settle(&mut self, slot: usize, out: &mut Vec<SessionEvent>) {
-        if let Some(at) = self.proofs.iter().position(|proof| proof.slot == slot) {
-            let proof = self.proofs.remove(at);
-            out.push(wrote(&proof.order, Ok(()), proof.contradicted));
-        }
     }
 
     fn unchanged(
@@ -273,23 +273,16 @@ impl Writes {
         }
     }
 
-    /// The request of a step; `Ok(None)` when there is nothing to do for it.
-    fn wire(&self, step: Step, around: &Surroundings, now: Mono) -> Result<Option<Wire>, Failure> {
+    /// The request of a step.
+    fn wire(&self, step: Step, around: &Surroundings, now: Mono) -> Result<Wire, Failure> {
         let job = self.job.as_ref().ok_or(Failure::NotReady)?;
         let control = around.definition.controls.get(job.control).ok_or(Failure::NotReady)?;
-        let expired = job.order.expires <= now;
-        let set_up = self.set_up.get(job.control);
-        let write = match step {
-            Step::Look(at) | Step::Seen(at) | Step::Set(at) | Step::Restore(at) => control.setup.get(at),
-            Step::Send(at) => control.command.get(at),
-            Step::Free(at) => control.release.get(at),
-            Step::Fetch => control.command.first(),
-        };
-        let write = write.ok_or(Failure::NotReady)?;
+        let write = step.write(control).ok_or(Failure::NotReady)?;
         let words = match step {
-            Step::Look(_) | Step::Seen(_) => return around.read(write, job.order.channel, control).map(Some),
-            Step::Fetch => return around.fetch(write).map(Some),
+            Step::Look(_) | Step::Seen(_) => return around.read(write, job.order.channel, control),
+            Step::Fetch => return around.fetch(write),
             Step::Restore(at) => {
+                let set_up = self.set_up.get(job.control);
                 set_up.and_then(|s| s.found.get(at)).cloned().flatten().ok_or(Failure::NotReady)?
             }
             // Released values are zero, whatever was ordered last.
@@ -301,10 +294,37 @@ impl Writes {
                     .ok_or(Failure::NotReady)?
             }
         };
-        if expired {
+        if job.order.expires <= now {
             return Err(Failure::Expired);
         }
-        around.write(write, job.order.channel, control, words).map(Some)
+        around.write(write, job.order.channel, control, words)
+    }
+
+    /// The same, but what wears out is read before it is written, and not written beyond its budget.
+    fn sparing(
+        &mut self,
+        step: Step,
+        wire: Wire,
+        around: &Surroundings,
+        now: Mono,
+    ) -> Result<(Wire, Doing), Failure> {
+        let job = self.job.as_ref().ok_or(Failure::NotReady)?;
+        let control = around.definition.controls.get(job.control).ok_or(Failure::NotReady)?;
+        let write = step.write(control).ok_or(Failure::NotReady)?;
+        if !wire.request.function.writes() || !wears(write) {
+            return Ok((wire, Doing::Step));
+        }
+        if !job.differs {
+            return Ok((around.read(write, job.order.channel, control)?, Doing::Check));
+        }
+        let undone_later = match step {
+            Step::Set(_) => write.restore,
+            Step::Send(_) => job.order.values.run,
+            _ => false,
+        };
+        let aim = if undone_later { Aim::Engage } else { Aim::Settle };
+        self.wear.allow(register(wire.unit, &wire.request), write, aim, now)?;
+        Ok((wire, Doing::Step))
     }
 
     /// Takes the answer to a step.
@@ -318,11 +338,70 @@ impl Writes {
         out: &mut Vec<SessionEvent>,
     ) {
         match doing {
-            Doing::Proof(at) => self.proven(at, answer, around, out),
+            Doing::Proof(at) => self.proofs.answered(at, answer, around, now, &mut self.watch, out),
+            Doing::Look(at) => match answer {
+                Ok(words) => out.extend(self.watch.looked(at, words, around, now)),
+                Err(_) => self.watch.missed(at, now),
+            },
+            Doing::Check => self.checked(answer, around, now, out),
             Doing::Step => match answer {
-                Err(failure) => self.fail(failure, out),
+                Err(failure) => {
+                    self.unsure(request, failure, around, now);
+                    self.fail(failure, out);
+                }
                 Ok(words) => self.stepped(request, words, around, now, out),
             },
+        }
+    }
+
+    /// A register that wears out was read: what it holds already is not written again.
+    fn checked(
+        &mut self,
+        answer: Result<&Answer, Failure>,
+        around: &Surroundings,
+        now: Mono,
+        out: &mut Vec<SessionEvent>,
+    ) {
+        let Some(step) = self.job.as_ref().and_then(|job| job.steps.front().copied()) else { return };
+        match (answer, self.wire(step, around, now)) {
+            (Ok(found), Ok(wire)) if *found == wire.request.words => {
+                self.stepped(&wire.request, &Answer::new(), around, now, out);
+            }
+            // What cannot be read is written unseen; the budget counts all the same.
+            (Ok(_) | Err(Failure::Exception(_)), Ok(_)) => {
+                if let Some(job) = &mut self.job {
+                    job.differs = true;
+                }
+            }
+            (Err(failure), _) | (_, Err(failure)) => self.fail(failure, out),
+        }
+    }
+
+    /// A request goes out. A write that will not be answered may have been done all the same, so it counts.
+    pub fn asked(&mut self, wire: &Wire, around: &Surroundings, now: Mono) {
+        if self.is_worn_by(&wire.request, around) {
+            self.wear.wrote(register(wire.unit, &wire.request), now);
+        }
+    }
+
+    fn is_worn_by(&self, request: &Request, around: &Surroundings) -> bool {
+        let control = self.job.as_ref().and_then(|job| around.definition.controls.get(job.control));
+        let step = self.job.as_ref().and_then(|job| job.steps.front());
+        let write = control.zip(step).and_then(|(control, step)| step.write(control));
+        request.function.writes() && write.is_some_and(wears)
+    }
+
+    /// A write was refused, or not answered and may have been done.
+    fn unsure(&mut self, request: &Request, failure: Failure, around: &Surroundings, now: Mono) {
+        let Some(job) = &self.job else { return };
+        let Some(step) = job.steps.front() else { return };
+        let control = around.definition.controls.get(job.control);
+        let write = control.and_then(|control| step.write(control));
+        if let (Failure::Exception(_), Some(write)) = (failure, write.filter(|write| wears(write))) {
+            self.wear.refused(register(write.unit, request));
+        }
+        if let Step::Send(at) = step {
+            self.watch.sent(job.slot, *at, &request.words, false, now);
         }
     }
 
@@ -337,6 +416,7 @@ impl Writes {
         let Some(job) = &mut self.job else { return };
         let Some(control) = around.definition.controls.get(job.control) else { return };
         let Some(step) = job.steps.pop_front() else { return };
+        job.differs = false;
         let Some(slot) = self.slots.get_mut(job.slot) else { return };
         let Some(set_up) = self.set_up.get_mut(job.control) else { return };
         let setup_done = |steps: &VecDeque<Step>| !steps.iter().any(|step| matches!(step, Step::Look(_)));
@@ -358,6 +438,11 @@ impl Writes {
                 if write.restore && saved.is_none() {
                     *saved = Some(words.clone());
                 }
+                // A stored setting that was seen to be right on this connection does not change by itself.
+                if set_up.seen_at.take().is_some() && write.readback.is_some() && wears(write) {
+                    out.extend(changed(job, control, write, request, &wanted, words, around, now));
+                }
+                job.differs = true;
                 job.steps.push_front(Step::Set(at));
             }
             Step::Set(at) => match control.setup.get(at).and_then(|write| write.readback) {
@@ -400,9 +485,13 @@ impl Writes {
                 if at == 0 {
                     slot.last = Some((request.words.clone(), now));
                 }
+                self.watch.sent(job.slot, at, &request.words, true, now);
                 job.sent.push((at, request.words.clone()));
             }
-            Step::Free(_) => slot.last = None,
+            Step::Free(_) => {
+                self.watch.released(job.slot);
+                slot.last = None;
+            }
             Step::Restore(at) => {
                 if let Some(found) = set_up.found.get_mut(at) {
                     *found = None;
@@ -418,24 +507,7 @@ impl Writes {
     fn finish(&mut self, around: &Surroundings, now: Mono, out: &mut Vec<SessionEvent>) {
         let Some(job) = self.job.take() else { return };
         let Some(control) = around.definition.controls.get(job.control) else { return };
-        let readback = |at: &usize| control.command.get(*at).and_then(|write| write.readback);
-        let sent: Vec<(usize, Vec<u16>)> =
-            job.sent.into_iter().filter(|(at, _)| readback(at).is_some()).collect();
-        let after = sent.iter().filter_map(|(at, _)| readback(at)).map(|readback| readback.after).max();
-        match after {
-            None => out.push(wrote(&job.order, Ok(()), false)),
-            Some(after) => {
-                let due = now + after;
-                self.proofs.push(Proof {
-                    slot: job.slot,
-                    order: job.order,
-                    control: job.control,
-                    sent,
-                    due,
-                    contradicted: false,
-                });
-            }
-        }
+        self.proofs.begin(job.slot, job.order, job.control, control, job.sent, now, out);
     }
 
     fn fail(&mut self, failure: Failure, out: &mut Vec<SessionEvent>) {
@@ -443,33 +515,27 @@ impl Writes {
             out.push(wrote(&job.order, Err(failure), false));
         }
     }
+}
 
-    fn proof_wire(&self, at: usize, around: &Surroundings) -> Option<Wire> {
-        let proof = self.proofs.get(at)?;
-        let (command, _) = proof.sent.first()?;
-        let control = around.definition.controls.get(proof.control)?;
-        around.read(control.command.get(*command)?, proof.order.channel, control).ok()
-    }
-
-    fn proven(
-        &mut self,
-        at: usize,
-        answer: Result<&Answer, Failure>,
-        around: &Surroundings,
-        out: &mut Vec<SessionEvent>,
-    ) {
-        let Some(proof) = self.proofs.get_mut(at) else { return };
-        if !proof.sent.is_empty() {
-            let (command, sent) = proof.sent.remove(0);
-            let control = around.definition.controls.get(proof.control);
-            let write = control.and_then(|control| control.command.get(command));
-            if let (Some(write), Ok(found)) = (write, answer) {
-                proof.contradicted |= !agrees(write, &sent, found, around.phases);
-            }
-        }
-        if proof.sent.is_empty() {
-            let proof = self.proofs.remove(at);
-            out.push(wrote(&proof.order, Ok(()), proof.contradicted));
-        }
-    }
+/// A stored setting that holds another value than before.
+#[expect(clippy::too_many_arguments, reason = "where, what it was and what it is")]
+fn changed(
+    job: &Job,
+    control: &Control,
+    write: &Write,
+    request: &Request,
+    wanted: &[u16],
+    found: &[u16],
+    around: &Surroundings,
+    now: Mono,
+) -> Option<SessionEvent> {
+    let difference = difference(write, wanted, found, around.phases)?;
+    Some(SessionEvent::Foreign {
+        control: control.kind,
+        channel: job.order.channel,
+        address: request.address.saturating_add(difference.offset),
+        found: difference.found,
+        ours: difference.sent,
+        at: now,
+    })
 }

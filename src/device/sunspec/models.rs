@@ -16,7 +16,7 @@ pub struct Entry {
     pub kind: Kind,
     /// Offset of its scale factor, if it has one.
     pub factor: Option<u16>,
-    /// Whether zero to all-ones are all numbers: accumulators have no "not implemented".
+    /// Whether it accumulates: then zero means that it does not.
     pub accumulates: bool,
 }
 
@@ -25,7 +25,7 @@ impl Entry {
     #[must_use]
     pub fn absent(&self) -> Option<u64> {
         match self.kind {
-            _ if self.accumulates => None,
+            _ if self.accumulates => Some(0),
             Kind::I16 => Some(0x8000),
             Kind::U16 => Some(0xFFFF),
             Kind::I32 => Some(0x8000_0000),

@@ -267,7 +267,7 @@ async fn each_single_fault_reaches_the_site_as_one_missing_value_and_never_as_a_
             .iter()
             .filter_map(|(_, event)| match event {
                 SessionEvent::Heard(heard) => heard.value,
-                SessionEvent::Wrote { .. } => None,
+                SessionEvent::Wrote { .. } | SessionEvent::Foreign { .. } => None,
             })
             .collect();
         assert!(heard.len() >= 28, "{name}: {} values in 30 s", heard.len());

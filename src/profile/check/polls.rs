@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::control::units::Span;
 use crate::device::definition::{Definition, Pace, Place};
 use crate::device::plan;
+use crate::device::session;
 use crate::device::spot::Spot;
 use crate::profile::draft::Framing;
 use crate::profile::measure::Measure;
@@ -79,7 +80,8 @@ impl<'a> Load<'a> {
         let count = |pace| requests(device, definition, pace);
         Self {
             device,
-            fast: count(Pace::Fast),
+            // Whoever commands in a loop looks whether others write too.
+            fast: count(Pace::Fast) + session::looks(definition),
             rest: (count(Pace::Normal), count(Pace::Slow)),
             each: answer + definition.limits.gap,
             period: device.draft.poll.unwrap_or(definition.limits.fast),
