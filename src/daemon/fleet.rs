@@ -180,6 +180,9 @@ impl Fleet {
                         device = member.config.name,
                         %control, channel, address, found, ours, "somebody else writes to this register"
                     );
+                    if let Some(actuator) = member.config.orders.get(&(*control, *channel)) {
+                        take(Input::Foreign { actuator: *actuator });
+                    }
                 }
             }
         }
