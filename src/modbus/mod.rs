@@ -17,5 +17,3 @@ mod reply;
 pub mod schedule;
 pub mod state;
 mod tap;
-#[cfg(test)]
-mod tests;

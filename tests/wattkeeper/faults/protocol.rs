@@ -6,12 +6,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::rig::{
+use super::fake::{
     Fake, Part, TIMEOUT, at_once, good, good_of, good_rtu, link_in_memory, options, pacer, read, write,
 };
-use crate::device::exchange::{Failure, Request};
-use crate::modbus::frame::Framing;
-use crate::modbus::link::Link;
+use wattkeeper::device::exchange::{Failure, Request};
+use wattkeeper::modbus::frame::Framing;
+use wattkeeper::modbus::link::Link;
 
 pub type Bad = fn(u16, &[u8]) -> Vec<Part>;
 
@@ -150,7 +150,9 @@ async fn write_confirmed_with_another_value_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn exception_is_an_answer_and_keeps_the_connection() {
     let fake = Fake::new(|k, q| match k {
-        1 => at_once(crate::modbus::frame::tcp(u16::from_be_bytes([q[0], q[1]]), q[6], &[q[7] | 0x80, 6])),
+        1 => {
+            at_once(wattkeeper::modbus::frame::tcp(u16::from_be_bytes([q[0], q[1]]), q[6], &[q[7] | 0x80, 6]))
+        }
         _ => at_once(good(k, q)),
     });
     let mut link = link_in_memory(&fake);

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, WriteHalf};
 use tokio::sync::{Mutex, mpsc};
 
-use super::rig::{
+use super::fake::{
     Fake, Part, TIMEOUT, at_once, good_rtu, link_in_memory, options, pacer, read, request, write,
 };
-use crate::device::exchange::Failure;
-use crate::modbus::dial::{Memory, memory};
-use crate::modbus::frame::{Framing, crc};
-use crate::modbus::link::Link;
+use wattkeeper::device::exchange::Failure;
+use wattkeeper::modbus::dial::{Memory, memory};
+use wattkeeper::modbus::frame::{Framing, crc};
+use wattkeeper::modbus::link::Link;
 
 /// A serial server: requests of all connections wait in one line, and what comes back goes to the newest
 /// connection. Request number `late` takes `lateness` milliseconds.

@@ -8,17 +8,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::faults::{FAULTS, once};
-use super::rig::{Fake, Part, at_once, good, options, pacer};
-use crate::control::units::{Mono, Span, Watts};
-use crate::device::definition::Definition;
-use crate::device::exchange::Failure;
-use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
-use crate::device::session::Session;
-use crate::modbus::dial::{Dial, memory};
-use crate::modbus::endpoint::{Endpoint, Handle, Report};
-use crate::modbus::frame::Framing;
-use crate::modbus::link::LinkOptions;
+use super::fake::{Fake, Part, at_once, good, options, pacer};
+use super::protocol::{FAULTS, once};
+use wattkeeper::control::units::{Mono, Span, Watts};
+use wattkeeper::device::definition::Definition;
+use wattkeeper::device::exchange::Failure;
+use wattkeeper::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
+use wattkeeper::device::session::Session;
+use wattkeeper::modbus::dial::{Dial, memory};
+use wattkeeper::modbus::endpoint::{Endpoint, Handle, Report};
+use wattkeeper::modbus::frame::Framing;
+use wattkeeper::modbus::link::LinkOptions;
 
 const DEFINITION: &str = r#"
 schema = 1

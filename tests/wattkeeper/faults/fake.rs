@@ -10,12 +10,12 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::control::units::{Mono, Span};
-use crate::device::exchange::{Function, Request};
-use crate::modbus::dial::{Memory, Tcp, memory};
-use crate::modbus::frame::{Framing, rtu, tcp};
-use crate::modbus::link::{Link, LinkOptions};
-use crate::modbus::pacer::Pacer;
+use wattkeeper::control::units::{Mono, Span};
+use wattkeeper::device::exchange::{Function, Request};
+use wattkeeper::modbus::dial::{Memory, Tcp, memory};
+use wattkeeper::modbus::frame::{Framing, rtu, tcp};
+use wattkeeper::modbus::link::{Link, LinkOptions};
+use wattkeeper::modbus::pacer::Pacer;
 
 /// A piece of an answer.
 pub enum Part {

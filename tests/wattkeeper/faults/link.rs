@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rig::{Fake, Part, TIMEOUT, at_once, good, link_in_memory, options, pacer, read, write};
-use crate::device::exchange::{Failure, Function, Request};
-use crate::modbus::dial::memory;
-use crate::modbus::frame::Framing;
-use crate::modbus::link::{Link, LinkOptions};
-use crate::modbus::state::Trouble;
+use super::fake::{Fake, Part, TIMEOUT, at_once, good, link_in_memory, options, pacer, read, write};
+use wattkeeper::device::exchange::{Failure, Function, Request};
+use wattkeeper::modbus::dial::memory;
+use wattkeeper::modbus::frame::Framing;
+use wattkeeper::modbus::link::{Link, LinkOptions};
+use wattkeeper::modbus::state::Trouble;
 
 #[tokio::test(start_paused = true)]
 async fn observing_link_refuses_every_function_that_writes_and_sends_nothing() {
@@ -114,7 +114,11 @@ async fn counters_tell_what_happened() {
 #[tokio::test(start_paused = true)]
 async fn bits_come_back_one_by_one() {
     let fake = Fake::new(|_, q| {
-        at_once(crate::modbus::frame::tcp(u16::from_be_bytes([q[0], q[1]]), q[6], &[q[7], 2, 0b101, 0b10]))
+        at_once(wattkeeper::modbus::frame::tcp(
+            u16::from_be_bytes([q[0], q[1]]),
+            q[6],
+            &[q[7], 2, 0b101, 0b10],
+        ))
     });
     let mut link = link_in_memory(&fake);
     let request =

@@ -1,8 +1,7 @@
 //! The wire misbehaves; the values stay right.
-#![allow(clippy::arithmetic_side_effects)]
 
 mod endpoint;
-mod faults;
+mod fake;
 mod link;
-mod rig;
+mod protocol;
 mod serial;
