@@ -2,6 +2,9 @@
 
 mod endpoint;
 mod fake;
+mod kinds;
 mod link;
 mod protocol;
+mod running;
 mod serial;
+mod wire;

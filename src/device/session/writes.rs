@@ -176,6 +176,11 @@ impl Writes {
         [job, pending.filter(|_| job.is_none()), proofs].into_iter().flatten().min().unwrap_or(Mono::NEVER)
     }
 
+    /// When the order that is being written stops being true.
+    pub fn expires(&self) -> Mono {
+        self.job.as_ref().map_or(Mono::ZERO, |job| job.order.expires)
+    }
+
     /// Brings in newer orders: into the running job while nothing of it was sent, else behind it.
     fn take_newer(&mut self, around: &Surroundings, now: Mono, out: &mut Vec<SessionEvent>) {
         if let Some(job) = &mut self.job {

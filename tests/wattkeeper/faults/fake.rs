@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use wattkeeper::control::units::{Mono, Span};
 use wattkeeper::device::exchange::{Function, Request};
+use wattkeeper::device::order::Ask;
 use wattkeeper::modbus::dial::{Memory, Tcp, memory};
 use wattkeeper::modbus::frame::{Framing, rtu, tcp};
 use wattkeeper::modbus::link::{Link, LinkOptions};
@@ -163,12 +164,17 @@ fn answer(k: u16, pdu: &[u8], count: u16) -> Vec<u8> {
     bytes
 }
 
-pub fn read(unit: u8, count: u16) -> Request {
-    Request { unit, function: Function::ReadHoldingRegisters, address: 0, count, words: Vec::new() }
+/// To be asked at any time, with a short deadline.
+pub fn ask(request: Request) -> Ask {
+    Ask { token: 0, request, timeout: TIMEOUT, expires: Mono::NEVER }
 }
 
-pub fn write(unit: u8, value: u16) -> Request {
-    Request { unit, function: Function::WriteSingleRegister, address: 5, count: 1, words: vec![value] }
+pub fn read(unit: u8, count: u16) -> Ask {
+    ask(Request { unit, function: Function::ReadHoldingRegisters, address: 0, count, words: Vec::new() })
+}
+
+pub fn write(unit: u8, value: u16) -> Ask {
+    ask(Request { unit, function: Function::WriteSingleRegister, address: 5, count: 1, words: vec![value] })
 }
 
 /// A clock that follows tokio's, paused or not.
