@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod fake;
+mod isolation;
 mod kinds;
 mod link;
 mod protocol;
