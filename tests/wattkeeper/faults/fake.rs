@@ -88,7 +88,7 @@ impl Fake {
                 tokio::spawn(fake.clone().serve(stream));
             }
         });
-        Tcp { host: "127.0.0.1".to_owned(), port }
+        Tcp::new("127.0.0.1", port)
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
