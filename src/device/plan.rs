@@ -200,7 +200,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))] // each case writes and loads a definition
 
         #[test]
-        fn each_value_comes_exactly_once_and_whole_and_no_read_is_too_long(layout in layouts(), most in 4..40_u16, holes: bool) {
+        fn p13_each_value_comes_exactly_once_and_whole_and_no_read_is_too_long(layout in layouts(), most in 4..40_u16, holes: bool) {
             let definition = definition(&layout, most, holes);
             let spots = Spot::fixed(&definition);
             let all: Vec<usize> = (0..spots.len()).collect();

@@ -5,6 +5,7 @@ mod fake;
 mod isolation;
 mod kinds;
 mod link;
+mod network;
 mod protocol;
 mod running;
 mod serial;

@@ -73,7 +73,12 @@ pub struct Running {
 }
 
 pub fn run(dial: impl Dial + 'static, options: LinkOptions, units: &[u8]) -> Running {
-    let definition = Arc::new(Definition::parse(DEFINITION, "test").unwrap());
+    run_as(DEFINITION, dial, options, units)
+}
+
+/// The same with another definition.
+pub fn run_as(text: &str, dial: impl Dial + 'static, options: LinkOptions, units: &[u8]) -> Running {
+    let definition = Arc::new(Definition::parse(text, "test").unwrap());
     let session = |unit: u8| {
         let units = BTreeMap::from([("device".to_owned(), unit)]);
         Session::new(
