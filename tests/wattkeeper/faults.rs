@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod fake;
+mod fakes;
 mod frame;
 mod isolation;
 mod kinds;

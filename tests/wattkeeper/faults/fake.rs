@@ -80,15 +80,22 @@ impl Fake {
 
     /// Listens on loopback.
     pub async fn on_tcp(&self) -> Tcp {
+        Tcp::new("127.0.0.1", self.on_port().await)
+    }
+
+    /// Listens on this port of loopback.
+    pub async fn on_port(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let fake = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(fake.clone().serve(stream));
-            }
-        });
-        Tcp::new("127.0.0.1", port)
+        tokio::spawn(self.clone().accept(listener));
+        port
+    }
+
+    /// Serves everyone who connects.
+    pub async fn accept(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(self.clone().serve(stream));
+        }
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
