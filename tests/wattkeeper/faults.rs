@@ -3,7 +3,7 @@
 mod endpoint;
 mod fake;
 mod fakes;
-mod frame;
+pub mod frame;
 mod isolation;
 mod kinds;
 mod link;
