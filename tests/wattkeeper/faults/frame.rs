@@ -88,20 +88,9 @@ impl Dial for Once {
     }
 }
 
-const FUNCTIONS: [Function; 8] = [
-    Function::ReadCoils,
-    Function::ReadDiscreteInputs,
-    Function::ReadHoldingRegisters,
-    Function::ReadInputRegisters,
-    Function::WriteSingleCoil,
-    Function::WriteSingleRegister,
-    Function::WriteMultipleCoils,
-    Function::WriteMultipleRegisters,
-];
-
 /// What the first three bytes ask: framing, function, whether the id is repeated, and how much.
 fn asked(how: u8, count: u8) -> (Framing, bool, Request) {
-    let function = FUNCTIONS[usize::from(how % 8)];
+    let function = Function::ALL[usize::from(how % 8)];
     let framing = if how & 8 == 0 { Framing::Tcp } else { Framing::RtuOverTcp };
     let single = matches!(function, Function::WriteSingleCoil | Function::WriteSingleRegister);
     let count = if single { 1 } else { u16::from(count % 120) + 1 };
