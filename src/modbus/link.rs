@@ -299,8 +299,8 @@ impl Link {
     fn end(&mut self, ended: Ended, request: Option<&Request>, within: Duration) {
         let Ended { trouble, .. } = ended;
         self.context = None;
-        // Some devices close after each answer: that connection has served its purpose.
-        let enough = if ended.unsent && trouble == Trouble::Reset { 1 } else { PROVEN };
+        // Some devices close after each answer, or repeat it: that connection has served its purpose.
+        let enough = if ended.unsent { 1 } else { PROVEN };
         self.bad = if self.answers >= enough { 0 } else { self.bad.saturating_add(1) };
         let pause = RECONNECT
             .saturating_mul(2_u32.saturating_pow(self.bad.saturating_sub(1).min(10)))

@@ -47,6 +47,17 @@ async fn b16_connection_that_the_device_closed_while_idle_is_replaced_without_a_
 }
 
 #[tokio::test(start_paused = true)]
+async fn b12_device_that_repeats_every_reply_loses_no_poll_however_fast_it_is_asked() {
+    let fake = Fake::new(|k, q| at_once(good(k, q).repeat(2)));
+    let mut link = link_in_memory(&fake);
+    let start = Instant::now();
+    for k in 0..10 {
+        assert_eq!(link.exchange(&read(1, 2)).await, Ok(vec![1_000 + k; 2]));
+    }
+    assert_eq!((fake.connections(), start.elapsed()), (10, Duration::from_millis(1_800)), "200 ms apart");
+}
+
+#[tokio::test(start_paused = true)]
 async fn n1_endpoint_that_is_away_is_dialled_ever_more_rarely_and_found_again() {
     let (dial, listener) = memory();
     drop(listener);
