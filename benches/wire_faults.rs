@@ -113,7 +113,7 @@ async fn faults() {
     println!(
         "six calls, good / wrong / lost / new connections; (L): the device is like that in every answer\n"
     );
-    println!("{:<40} {:>20} {:>20}", "fault", "bare tokio-modbus", "wattkeeper");
+    println!("{:<46} {:>20} {:>20}", "fault", "bare tokio-modbus", "wattkeeper");
     let (mut wrong, mut most) = ((0, 0), (0, 0));
     for kind in KINDS.into_iter().filter(|kind| kind.id.starts_with('B')) {
         let (bare, ours) = (bare(kind).await, ours(kind).await);
@@ -122,7 +122,7 @@ async fn faults() {
         let cells = |seen: &Outcome| {
             format!("{} / {} / {} / {}", seen.good, seen.wrong, seen.lost, seen.connections.saturating_sub(1))
         };
-        println!("{name:<40} {:>20} {:>20}", cells(&bare), cells(&ours));
+        println!("{name:<46} {:>20} {:>20}", cells(&bare), cells(&ours));
         wrong = (wrong.0 + bare.wrong, wrong.1 + ours.wrong);
         if !lasting {
             most = (most.0.max(ours.lost), most.1.max(ours.connections.saturating_sub(1)));

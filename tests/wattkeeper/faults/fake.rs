@@ -94,6 +94,7 @@ impl Fake {
     /// Serves everyone who connects.
     pub async fn accept(self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
             tokio::spawn(self.clone().serve(stream));
         }
     }

@@ -69,7 +69,7 @@ pub const KINDS: [Kind; 25] = [
     kind("B09", "length 0", |k, q| with(k, q, 5, 0)),
     kind("B10", "wrong protocol id", |k, q| with(k, q, 3, 7)),
     kind("B11", "byte count beyond the frame", |k, q| with(k, q, 8, 40)),
-    kind("B12", "every reply twice", |k, q| vec![Part::After(0, [good(k, q), good(k, q)].concat())]),
+    kind("B12", "every reply twice", |k, q| vec![Part::After(0, good(k, q)), Part::After(0, good(k, q))]),
     Kind {
         ask: || read(1, 10),
         ..kind("B13", "too few registers", |k, q| {
