@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fake::{Part, options};
-use super::running::{asked, fake, order, run, values};
+use super::running::{DEFINITION, asked, fake, order, run, run_as, values};
 use wattkeeper::control::units::Mono;
 use wattkeeper::device::exchange::Failure;
 use wattkeeper::device::order::{DeviceOrder, OrderPhase};
@@ -171,7 +171,8 @@ async fn m4_order_that_grew_old_while_connecting_is_not_written() {
 async fn endpoint_works_over_a_real_socket() {
     let (fake, _) = fake(|_, _| None);
     let dial = fake.on_tcp().await;
-    let mut site = run(dial, options(Framing::Tcp), &[1, 2]);
+    let patient = DEFINITION.replace("100ms", "2s");
+    let mut site = run_as(&patient, dial, options(Framing::Tcp), &[1, 2]);
     site.handle.order(10, order(OrderPhase::Command, 1)).unwrap();
     assert_eq!(site.wrote(1).await, Ok(()));
     let report = site.reports.recv().await.unwrap();

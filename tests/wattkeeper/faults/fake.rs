@@ -41,6 +41,8 @@ pub struct Fake {
     /// Connections accepted.
     pub connections: Arc<AtomicU16>,
     script: Script,
+    /// How many times longer its parts take.
+    slower: u32,
 }
 
 impl Fake {
@@ -50,12 +52,18 @@ impl Fake {
             asked: Arc::default(),
             connections: Arc::default(),
             script: Arc::new(script),
+            slower: 1,
         }
     }
 
     /// The same behind a serial server.
     pub fn serial(script: impl Fn(u16, &[u8]) -> Vec<Part> + Send + Sync + 'static) -> Self {
         Self { framing: Framing::RtuOverTcp, ..Self::new(script) }
+    }
+
+    /// All its times this many times longer, for real sockets on a busy machine; its clients should be as patient.
+    pub fn slower(self, times: u32) -> Self {
+        Self { slower: times, ..self }
     }
 
     pub fn asked(&self) -> u16 {
@@ -107,7 +115,7 @@ impl Fake {
             while let Some(part) = parts.recv().await {
                 match part {
                     Part::After(millis, bytes) => {
-                        tokio::time::sleep(Duration::from_millis(millis)).await;
+                        tokio::time::sleep(Duration::from_millis(millis) * self.slower).await;
                         if write.write_all(&bytes).await.is_err() {
                             break;
                         }
@@ -193,6 +201,11 @@ pub fn pacer() -> Pacer {
 }
 
 pub const TIMEOUT: Span = Span::millis(100);
+
+/// The same question with a deadline that a busy machine keeps.
+pub fn patient(ask: Ask) -> Ask {
+    Ask { timeout: Span::secs(1), ..ask }
+}
 
 pub fn options(framing: Framing) -> LinkOptions {
     LinkOptions { framing, writes: true, ..LinkOptions::new("test:502") }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::fake::{Fake, Part, at_once, good, link_in_memory, options, pacer, read, request, write};
+use super::fake::{Fake, Part, at_once, good, link_in_memory, options, pacer, patient, read, request, write};
 use wattkeeper::device::exchange::Failure;
 use wattkeeper::modbus::dial::{Dial, Tcp};
 use wattkeeper::modbus::frame::Framing;
@@ -45,11 +45,11 @@ async fn serve(listener: TcpListener) {
 async fn n1_refused_connection_is_no_value_and_heard_again_once_the_device_listens() {
     let (socket, dial) = unlistened();
     let mut link = link(dial);
-    assert_eq!(link.exchange(&read(1, 2)).await, Err(Failure::Unreachable));
+    assert_eq!(link.exchange(&patient(read(1, 2))).await, Err(Failure::Unreachable));
     let refused = link.state().borrow().last_trouble;
     assert_eq!(refused, Some(Trouble::Connect(std::io::ErrorKind::ConnectionRefused)));
     tokio::spawn(serve(socket.listen(4).unwrap()));
-    assert_eq!(link.exchange(&read(1, 2)).await, Ok(vec![1_000; 2]));
+    assert_eq!(link.exchange(&patient(read(1, 2))).await, Ok(vec![1_000; 2]));
     assert!(link.state().borrow().up);
 }
 
@@ -60,14 +60,13 @@ async fn n2_host_that_swallows_connections_is_given_up_and_heard_once_it_accepts
     // Once the backlog is full, the system drops what else arrives.
     let mut waiting = Vec::new();
     let address = listener.local_addr().unwrap();
-    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
-    {
+    while let Ok(stream) = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
         waiting.push(stream.unwrap());
         assert!(waiting.len() < 64, "the backlog does not fill");
     }
-    let impatient = LinkOptions { connect: Duration::from_millis(300), ..options(Framing::Tcp) };
+    let impatient = LinkOptions { connect: Duration::from_secs(1), ..options(Framing::Tcp) };
     let mut link = Link::new(impatient, Arc::new(dial), pacer());
-    assert_eq!(link.exchange(&read(1, 2)).await, Err(Failure::Unreachable));
+    assert_eq!(link.exchange(&patient(read(1, 2))).await, Err(Failure::Unreachable));
     let swallowed = link.state().borrow().last_trouble;
     assert_eq!(swallowed, Some(Trouble::Connect(std::io::ErrorKind::TimedOut)));
     drop(waiting);
@@ -75,7 +74,7 @@ async fn n2_host_that_swallows_connections_is_given_up_and_heard_once_it_accepts
     // The system may offer the freed places a little later.
     let mut heard = Err(Failure::Unreachable);
     for _ in 0..8 {
-        heard = link.exchange(&read(1, 2)).await;
+        heard = link.exchange(&patient(read(1, 2))).await;
         if heard.is_ok() {
             break;
         }
@@ -101,10 +100,10 @@ async fn n3_half_open_connection_is_replaced_and_the_write_on_it_is_not_sent_aga
         }
     });
     let mut link = link(dial);
-    assert!(link.exchange(&read(1, 2)).await.is_ok());
-    assert_eq!(link.exchange(&write(1, 7)).await, Err(Failure::Timeout));
+    assert!(link.exchange(&patient(read(1, 2))).await.is_ok());
+    assert_eq!(link.exchange(&patient(write(1, 7))).await, Err(Failure::Timeout));
     for _ in 0..3 {
-        assert_eq!(link.exchange(&read(1, 2)).await, Ok(vec![1_000; 2]));
+        assert_eq!(link.exchange(&patient(read(1, 2))).await, Ok(vec![1_000; 2]));
     }
     assert_eq!(link.state().borrow().connects, 2);
     assert!(!wrote.load(Ordering::SeqCst), "only a new decision writes again");
@@ -127,12 +126,12 @@ async fn n6_device_that_resets_a_second_client_says_so_and_is_heard_when_it_is_f
         }
     });
     let mut link = link(dial);
-    assert_eq!(link.exchange(&read(1, 2)).await, Err(Failure::Unreachable));
+    assert_eq!(link.exchange(&patient(read(1, 2))).await, Err(Failure::Unreachable));
     let trouble = link.state().borrow().last_trouble.unwrap();
     assert_eq!(trouble, Trouble::Reset);
     assert!(trouble.to_string().contains("does not allow another client"), "{trouble}");
     taken.store(false, Ordering::SeqCst);
-    assert_eq!(link.exchange(&read(1, 2)).await, Ok(vec![1_000; 2]));
+    assert_eq!(link.exchange(&patient(read(1, 2))).await, Ok(vec![1_000; 2]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +167,7 @@ async fn n8_segments_of_one_byte_over_tcp_are_put_together() {
     let fake = Fake::new(|k, q| good(k, q).into_iter().map(|byte| Part::After(1, vec![byte])).collect());
     let mut link = link(fake.on_tcp().await);
     for k in 0..4 {
-        assert_eq!(link.exchange(&read(1, 2)).await, Ok(vec![1_000 + k; 2]));
+        assert_eq!(link.exchange(&patient(read(1, 2))).await, Ok(vec![1_000 + k; 2]));
     }
     assert_eq!(fake.connections(), 1);
 }

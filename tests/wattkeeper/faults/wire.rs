@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fake::{Fake, link_in_memory, options, pacer};
+use super::fake::{Fake, link_in_memory, options, pacer, patient};
 use super::kinds::{KINDS, Kind};
 use super::running::run;
-use wattkeeper::device::order::SessionEvent;
+use wattkeeper::device::order::{Ask, SessionEvent};
 use wattkeeper::modbus::link::Link;
 
 /// What came of some polls.
@@ -23,16 +23,16 @@ struct Polls {
 /// Polls, and insists that each value is the answer to its own question and each confirmation that of its own write.
 async fn poll(
     kind: Kind,
+    ask: &Ask,
     link: &mut Link,
     fake: &Fake,
     polls: u32,
     pace: Duration,
     wrong: impl Fn(u16) -> bool,
 ) -> Polls {
-    let ask = (kind.ask)();
     let mut seen = Polls::default();
     for _ in 0..polls {
-        match link.exchange(&ask).await {
+        match link.exchange(ask).await {
             Ok(words) => {
                 let number = fake.asked() - 1;
                 if ask.request.function.writes() {
@@ -71,15 +71,15 @@ fn survives(id: &str) {
 async fn once_in_memory(kind: Kind, at: u16) {
     let fake = kind.fake(move |k| k == at);
     let mut link = link_in_memory(&fake);
-    let seen = poll(kind, &mut link, &fake, 8, Duration::from_secs(1), |k| k == at).await;
+    let seen = poll(kind, &(kind.ask)(), &mut link, &fake, 8, Duration::from_secs(1), |k| k == at).await;
     assert!(seen.lost <= 1 && seen.good >= 7, "{} at request {at}: {} polls lost", kind.name, seen.lost);
     assert!(fake.connections() <= 2, "{}: {} connections", kind.name, fake.connections());
 }
 
 async fn once_over_tcp(kind: Kind) {
-    let fake = kind.fake(|k| k == 2);
+    let fake = kind.fake(|k| k == 2).slower(10);
     let mut link = Link::new(options(kind.framing), Arc::new(fake.on_tcp().await), pacer());
-    let seen = poll(kind, &mut link, &fake, 6, Duration::ZERO, |k| k == 2).await;
+    let seen = poll(kind, &patient((kind.ask)()), &mut link, &fake, 6, Duration::ZERO, |k| k == 2).await;
     assert!(seen.lost <= 1, "{}: {} polls lost", kind.name, seen.lost);
     assert!(fake.connections() <= 2, "{}: {} connections", kind.name, fake.connections());
 }
@@ -109,15 +109,16 @@ async fn while_it_lasts(kind: Kind) {
     let mut link = link_in_memory(&fake);
     let (start, mut good) = (Instant::now(), 0);
     while start.elapsed() < Duration::from_secs(60) {
-        good += poll(kind, &mut link, &fake, 1, Duration::from_millis(100), |_| true).await.good;
+        good +=
+            poll(kind, &(kind.ask)(), &mut link, &fake, 1, Duration::from_millis(100), |_| true).await.good;
     }
     // Where the device answers at all, each answer may need a connection, 200 ms apart; else they get rare.
     let most = if good > 0 { 301 } else { 13 };
     assert!(fake.connections() <= most, "{}: {} connections in a minute", kind.name, fake.connections());
     bad.store(false, Ordering::SeqCst);
     // The last wrong answer may still be on its way.
-    poll(kind, &mut link, &fake, 1, Duration::from_secs(2), |_| false).await;
-    let seen = poll(kind, &mut link, &fake, 5, Duration::from_secs(1), |_| false).await;
+    poll(kind, &(kind.ask)(), &mut link, &fake, 1, Duration::from_secs(2), |_| false).await;
+    let seen = poll(kind, &(kind.ask)(), &mut link, &fake, 5, Duration::from_secs(1), |_| false).await;
     assert_eq!((seen.good, seen.lost), (5, 0), "{}: not well again", kind.name);
 }
 
