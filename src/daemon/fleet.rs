@@ -147,7 +147,7 @@ impl Fleet {
                 member.endpoint = Some(self.lines.len());
             }
         }
-        let dial: Arc<dyn Dial> = Arc::new(Tcp { host, port });
+        let dial: Arc<dyn Dial> = Arc::new(Tcp::new(host, port));
         let (endpoint, handle) = Endpoint::new(options, dial, sessions, pacer.clone(), reports.clone());
         let state = handle.state();
         self.tasks.spawn(endpoint.run());

@@ -26,6 +26,18 @@ pub enum Function {
 }
 
 impl Function {
+    /// All of them, by number.
+    pub const ALL: [Self; 8] = [
+        Self::ReadCoils,
+        Self::ReadDiscreteInputs,
+        Self::ReadHoldingRegisters,
+        Self::ReadInputRegisters,
+        Self::WriteSingleCoil,
+        Self::WriteSingleRegister,
+        Self::WriteMultipleCoils,
+        Self::WriteMultipleRegisters,
+    ];
+
     /// The number on the wire.
     #[must_use]
     pub fn code(self) -> u8 {

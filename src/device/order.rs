@@ -135,6 +135,8 @@ pub struct Ask {
     pub request: Request,
     /// How long to wait for the answer, on the wire's clock.
     pub timeout: Span,
+    /// When it stops being true, on the site's clock: a write must not leave from then on. Never, for a read.
+    pub expires: Mono,
 }
 
 /// What a session learnt.

@@ -110,7 +110,7 @@ impl Endpoint {
                     desk.away(pacer.now());
                 }
             } else if let Some(question) = desk.next(pacer.now()) {
-                let exchange = link.exchange(&question.ask.request, question.ask.timeout);
+                let exchange = link.exchange(&question.ask);
                 let result = mail.during(desk, exchange).await?;
                 desk.answered(&question, result, link.take_broke(), pacer.now());
             } else if !desk.has_reports() {

@@ -21,9 +21,10 @@ use super::pacer::Pacer;
 use super::pdu;
 use super::state::{LinkState, Trouble};
 use super::tap::{Ended, Tap};
-use crate::control::units::Span;
+use crate::control::units::{Mono, Span};
 use crate::device::definition::Limits;
 use crate::device::exchange::{Answer, Failure, Function, Request};
+use crate::device::order::Ask;
 
 /// How to treat one host and port. All times are real ones.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ impl fmt::Debug for Link {
 }
 
 /// What came of one request.
-type Outcome = Result<Result<Answer, u8>, Ended>;
+type Outcome = Result<Result<Answer, Failure>, Ended>;
 
 impl Link {
     /// A link that connects when the first request needs it.
@@ -173,38 +174,40 @@ impl Link {
     }
 
     /// Sends one request and waits for its answer; connects first when there is no connection. Not to be dropped
-    /// half way: a connection that waits for an answer nobody reads is of no use.
+    /// half way: a connection that waits for an answer nobody reads is of no use. What has expired by the time it
+    /// would leave is not sent.
     ///
     /// # Errors
     /// Why there is no usable answer.
-    pub async fn exchange(&mut self, request: &Request, within: Span) -> Result<Answer, Failure> {
+    pub async fn exchange(&mut self, ask: &Ask) -> Result<Answer, Failure> {
+        let request = &ask.request;
         if request.function.writes() && !self.options.writes {
             return Err(Failure::Observing);
         }
         if pdu::call(request).is_none() {
             return Err(Failure::OutOfStep);
         }
-        let within = real(within);
-        let mut outcome = self.attempt(request, within).await;
+        let mut outcome = self.attempt(ask).await;
         // The connection had gone stale while idle and nothing has left: one more try, if a new one may be made soon.
         if outcome.as_ref().is_err_and(|ended| ended.unsent) && self.opens_within(RECONNECT) {
-            outcome = self.attempt(request, within).await;
+            outcome = self.attempt(ask).await;
         }
         self.broke |= outcome
             .as_ref()
             .is_err_and(|ended| matches!(ended.trouble, Trouble::Connect(_) | Trouble::Reset));
-        outcome.map_err(|ended| ended.trouble.failure())?.map_err(Failure::Exception)
+        outcome.map_err(|ended| ended.trouble.failure())?
     }
 
-    async fn attempt(&mut self, request: &Request, within: Duration) -> Outcome {
-        let outcome = self.try_attempt(request, within).await;
+    async fn attempt(&mut self, ask: &Ask) -> Outcome {
+        let outcome = self.try_attempt(ask).await;
         if let Err(ended) = &outcome {
-            self.end(*ended, Some(request), within);
+            self.end(*ended, Some(&ask.request), real(ask.timeout));
         }
         outcome
     }
 
-    async fn try_attempt(&mut self, request: &Request, within: Duration) -> Outcome {
+    async fn try_attempt(&mut self, ask: &Ask) -> Outcome {
+        let (request, within) = (&ask.request, real(ask.timeout));
         if self.context.is_none() {
             self.connect().await?;
         }
@@ -213,12 +216,12 @@ impl Link {
             let flushing = flushing(&overdue, request);
             debug!(endpoint = %self.options.name, unit = flushing.unit, "flushing the serial line");
             // Its answer proves that the line is in step again and is of no other use.
-            if let Err(ended) = self.call(&flushing, within).await {
+            if let Err(ended) = self.call(&flushing, within, Mono::NEVER).await {
                 self.overdue = Some(overdue);
                 return Err(ended);
             }
         }
-        self.call(request, within).await
+        self.call(request, within, ask.expires).await
     }
 
     async fn connect(&mut self) -> Result<(), Ended> {
@@ -243,12 +246,16 @@ impl Link {
         Ok(())
     }
 
-    async fn call(&mut self, request: &Request, within: Duration) -> Outcome {
+    async fn call(&mut self, request: &Request, within: Duration, expires: Mono) -> Outcome {
         let ended = |trouble| Ended { trouble, unsent: false };
         let (Some(call), Some(context)) = (pdu::call(request), self.context.as_mut()) else {
             return Err(ended(Trouble::Length));
         };
         rest_until(self.last.checked_add(self.options.gap).unwrap_or(self.last)).await;
+        // All waiting is over; between the decision and here the process itself may have slept.
+        if expires <= self.pacer.now() {
+            return Ok(Err(Failure::Expired));
+        }
         let start = Pacer::wire_now();
         self.state.send_if_modified(|state| {
             state.count_request(request.function);
@@ -260,16 +267,16 @@ impl Link {
         let outcome = match heard {
             Err(_) => Err(ended(Trouble::Timeout)),
             Ok(Ok(Ok(response))) => pdu::answer(request, response).map(Ok).ok_or(ended(Trouble::Length)),
-            Ok(Ok(Err(exception))) => Ok(Err(u8::from(exception))),
+            Ok(Ok(Err(exception))) => Ok(Err(Failure::Exception(u8::from(exception)))),
             Ok(Err(tokio_modbus::Error::Transport(error))) => Err(Ended::of(&error)),
             // The tap lets no such answer through.
             Ok(Err(tokio_modbus::Error::Protocol(_))) => Err(ended(Trouble::Frame)),
         }?;
-        self.answered(outcome.as_ref().err().copied(), self.last.duration_since(start));
+        self.answered(outcome.as_ref().err(), self.last.duration_since(start));
         Ok(outcome)
     }
 
-    fn answered(&mut self, exception: Option<u8>, round_trip: Duration) {
+    fn answered(&mut self, refusal: Option<&Failure>, round_trip: Duration) {
         self.answers = self.answers.saturating_add(1);
         if self.answers >= PROVEN {
             self.bad = 0;
@@ -281,8 +288,8 @@ impl Link {
             state.round_trips_us = state.round_trips_us.saturating_add(micros);
             state.last_round_trip_us = micros;
             state.last_answer = Some(now);
-            if let Some(code) = exception {
-                state.count_exception(code);
+            if let Some(Failure::Exception(code)) = refusal {
+                state.count_exception(*code);
             }
             !std::mem::replace(&mut state.up, true)
         });
@@ -292,8 +299,8 @@ impl Link {
     fn end(&mut self, ended: Ended, request: Option<&Request>, within: Duration) {
         let Ended { trouble, .. } = ended;
         self.context = None;
-        // Some devices close after each answer: that connection has served its purpose.
-        let enough = if ended.unsent && trouble == Trouble::Reset { 1 } else { PROVEN };
+        // Some devices close after each answer, or repeat it: that connection has served its purpose.
+        let enough = if ended.unsent { 1 } else { PROVEN };
         self.bad = if self.answers >= enough { 0 } else { self.bad.saturating_add(1) };
         let pause = RECONNECT
             .saturating_mul(2_u32.saturating_pow(self.bad.saturating_sub(1).min(10)))

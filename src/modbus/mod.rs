@@ -3,7 +3,8 @@
 //! `frame`, `reply`, `pdu`, `schedule` and `desk` are pure. `tap` and `link` own one connection: nothing that is not the
 //! exact answer to the request in flight gets past them, and whatever might leave the connection one answer behind
 //! ends it. `endpoint` is the task per host and port that gives each device's session its turn. Nothing here
-//! decides anything, and nothing here repeats an order by itself.
+//! decides anything, and nothing here repeats an order by itself. What it survives is shown from outside, in
+//! `tests/wattkeeper/faults`.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 
 mod desk;
@@ -17,5 +18,3 @@ mod reply;
 pub mod schedule;
 pub mod state;
 mod tap;
-#[cfg(test)]
-mod tests;

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_fit_no_frame_are_never_sent() {
+    fn p10_requests_that_fit_no_frame_are_never_sent() {
         for (function, count, words) in [
             (Function::ReadHoldingRegisters, 0, vec![]),
             (Function::ReadHoldingRegisters, 126, vec![]),

@@ -114,7 +114,7 @@ pub struct LinkState {
 impl LinkState {
     /// Requests sent, by function.
     pub fn requests(&self) -> impl Iterator<Item = (Function, u64)> + '_ {
-        FUNCTIONS.into_iter().zip(self.requests)
+        Function::ALL.into_iter().zip(self.requests)
     }
 
     /// Troubles, by label.
@@ -128,7 +128,7 @@ impl LinkState {
     }
 
     pub(super) fn count_request(&mut self, function: Function) {
-        let at = FUNCTIONS.iter().position(|known| *known == function).unwrap_or(0);
+        let at = Function::ALL.iter().position(|known| *known == function).unwrap_or(0);
         count(self.requests.get_mut(at));
     }
 
@@ -142,17 +142,6 @@ impl LinkState {
         count(self.exceptions.get_mut(at));
     }
 }
-
-const FUNCTIONS: [Function; 8] = [
-    Function::ReadCoils,
-    Function::ReadDiscreteInputs,
-    Function::ReadHoldingRegisters,
-    Function::ReadInputRegisters,
-    Function::WriteSingleCoil,
-    Function::WriteSingleRegister,
-    Function::WriteMultipleCoils,
-    Function::WriteMultipleRegisters,
-];
 
 fn count(counter: Option<&mut u64>) {
     if let Some(counter) = counter {

@@ -120,7 +120,7 @@ fn a_foreign_name_that_points_here_is_refused() {
 }
 
 #[test]
-fn a_client_that_never_finishes_its_request_does_not_block_the_others() {
+fn n13_a_client_that_never_finishes_its_request_does_not_block_the_others() {
     let served = serve(Published::example());
     let slow: Vec<TcpStream> = (0..40)
         .map(|_| {
@@ -140,7 +140,15 @@ fn a_client_that_never_finishes_its_request_does_not_block_the_others() {
 }
 
 #[test]
-fn a_request_with_an_endless_head_is_cut_off() {
+fn n13_more_clients_than_there_are_seats_wait_their_turn_and_are_served() {
+    let served = serve(Published::example());
+    // They take every seat and say nothing, until the server has had enough of each.
+    let _idle: Vec<TcpStream> = (0..200).map(|_| connect(served.at)).collect();
+    assert_eq!(served.get("/healthz").status, 200);
+}
+
+#[test]
+fn n13_a_request_with_an_endless_head_is_cut_off() {
     let served = serve(Published::example());
     let long = "x".repeat(64 * 1024);
     let mut stream = connect(served.at);

@@ -4,6 +4,7 @@
 mod bench_site;
 mod cost;
 mod days;
+mod faults;
 mod fuzz_words;
 mod loops;
 mod readme;

@@ -89,7 +89,7 @@ fn limits(section: Option<Section>, report: &mut Report) -> Limits {
         gap: Span::ZERO,
         connect_delay: Span::ZERO,
         fast: Span::secs(1),
-        busy: vec![6],
+        busy: vec![5, 6],
         away: vec![10, 11],
         framings: vec![Framing::Tcp],
     };

@@ -86,7 +86,7 @@ pub struct Limits {
     pub connect_delay: Span,
     /// Period of fast points; normal ones have 5 s, slow ones 60 s.
     pub fast: Span,
-    /// Exceptions that mean "not now": asked again on the next tick.
+    /// Exceptions that mean "not now": asked again after 100 ms, 200 ms and so on, after five times at the usual pace.
     pub busy: Vec<u8>,
     /// Exceptions that mean "this unit is not there": the unit is left alone for 1 s, doubling to 30 s.
     pub away: Vec<u8>,

@@ -257,8 +257,9 @@ impl Session {
         let timeout = if unit.is_probed() { usual.min(PROBE) } else { usual };
         self.tokens = self.tokens.wrapping_add(1);
         let token = self.tokens;
+        let expires = if request.function.writes() { self.writes.expires() } else { Mono::NEVER };
         self.in_flight = Some(InFlight { token, unit: wire.unit, purpose, request: request.clone() });
-        Some(Ask { token, request, timeout })
+        Some(Ask { token, request, timeout, expires })
     }
 
     /// When [`Session::next`] will have something; never while a request is in flight.

@@ -12,6 +12,8 @@ use crate::device::spot::Spot;
 
 const NORMAL: Span = Span::secs(5);
 const SLOW: Span = Span::secs(60);
+/// How often a busy device is asked again out of turn.
+const BUSY: u32 = 5;
 
 #[derive(Clone, Debug)]
 struct Poll {
@@ -128,7 +130,14 @@ impl Polls {
         match failure {
             // No such function, address or count: some point of it is not there.
             Failure::Exception(1..=3) => self.refused(at, now, definition),
-            Failure::Exception(code) if !definition.limits.busy.contains(&code) => {
+            Failure::Exception(code) if definition.limits.busy.contains(&code) => {
+                poll.failures = poll.failures.saturating_add(1);
+                poll.due = match poll.failures {
+                    tries @ 1..=BUSY => now + Span::millis(i64::from(tries).saturating_mul(100)),
+                    _ => tick_after(poll.block.pace, self.fast, now).min(now + SLOW),
+                };
+            }
+            Failure::Exception(_) => {
                 poll.failures = poll.failures.saturating_add(1);
                 let wait = 1_i64.checked_shl(poll.failures.min(5)).unwrap_or(32);
                 poll.due = now + Span::secs(wait);

@@ -181,6 +181,11 @@ impl Writes {
         work.unwrap_or(Mono::NEVER).min(self.proofs.next_due())
     }
 
+    /// When the order that is being written stops being true.
+    pub fn expires(&self) -> Mono {
+        self.job.as_ref().map_or(Mono::ZERO, |job| job.order.expires)
+    }
+
     /// Brings in newer orders: into the running job while nothing of it was sent, else behind it.
     fn take_newer(&mut self, around: &Surroundings, now: Mono, out: &mut Vec<SessionEvent>) {
         if let Some(job) = &mut self.job {

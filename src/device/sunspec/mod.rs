@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_found_at_each_of_the_three_bases() {
+    fn p11_a_chain_is_found_at_each_of_the_three_bases() {
         for base in [40_000, 50_000, 0] {
             let (_, words) = Chain::blank(&[1, 103, 120, 121, 123]);
             let Walk::Found(chain) = walk(base, &words) else { panic!("nothing at {base}") };

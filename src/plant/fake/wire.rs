@@ -9,21 +9,10 @@ pub const NO_ADDRESS: u8 = 2;
 /// Exception 3: a count or a value that cannot be.
 pub const NO_VALUE: u8 = 3;
 
-const FUNCTIONS: [Function; 8] = [
-    Function::ReadCoils,
-    Function::ReadDiscreteInputs,
-    Function::ReadHoldingRegisters,
-    Function::ReadInputRegisters,
-    Function::WriteSingleCoil,
-    Function::WriteSingleRegister,
-    Function::WriteMultipleCoils,
-    Function::WriteMultipleRegisters,
-];
-
 /// What the bytes ask for, or the exception that they deserve.
 pub fn parse(unit: u8, pdu: &[u8]) -> Result<Request, u8> {
     let (code, rest) = pdu.split_first().ok_or(NO_FUNCTION)?;
-    let function = FUNCTIONS.into_iter().find(|function| function.code() == *code).ok_or(NO_FUNCTION)?;
+    let function = Function::ALL.into_iter().find(|function| function.code() == *code).ok_or(NO_FUNCTION)?;
     let (head, tail) = rest.split_at_checked(4).ok_or(NO_VALUE)?;
     let [address, second] = <[u16; 2]>::try_from(words(head)).map_err(|_| NO_VALUE)?;
     let request = |count, words| Ok(Request { unit, function, address, count, words });

@@ -7,13 +7,11 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, WriteHalf};
 use tokio::sync::{Mutex, mpsc};
 
-use super::rig::{
-    Fake, Part, TIMEOUT, at_once, good_rtu, link_in_memory, options, pacer, read, request, write,
-};
-use crate::device::exchange::Failure;
-use crate::modbus::dial::{Memory, memory};
-use crate::modbus::frame::{Framing, crc};
-use crate::modbus::link::Link;
+use super::fake::{Fake, Part, at_once, good_rtu, link_in_memory, options, pacer, read, request, write};
+use wattkeeper::device::exchange::Failure;
+use wattkeeper::modbus::dial::{Memory, memory};
+use wattkeeper::modbus::frame::{Framing, crc};
+use wattkeeper::modbus::link::Link;
 
 /// A serial server: requests of all connections wait in one line, and what comes back goes to the newest
 /// connection. Request number `late` takes `lateness` milliseconds.
@@ -47,7 +45,7 @@ fn serial_server(late: u16, lateness: u64, asked: &Arc<AtomicU16>) -> Memory {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_serial_answer_is_never_taken_for_the_next_one() {
+async fn b18_late_serial_answer_is_never_taken_for_the_next_one() {
     // The later one is still on its way when the quiet time is over and the line is asked again.
     for (lateness, most_lost) in [(350, 1), (900, 2)] {
         for late in [0, 3] {
@@ -56,7 +54,7 @@ async fn late_serial_answer_is_never_taken_for_the_next_one() {
             let mut link = Link::new(options(Framing::RtuOverTcp), Arc::new(dial), pacer());
             let mut lost = 0;
             for poll in 0..12 {
-                match link.exchange(&read(1, 2), TIMEOUT).await {
+                match link.exchange(&read(1, 2)).await {
                     Ok(words) => assert_eq!(words, [999 + asked.load(Ordering::SeqCst); 2], "poll {poll}"),
                     Err(_) => lost += 1,
                 }
@@ -67,7 +65,7 @@ async fn late_serial_answer_is_never_taken_for_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn damaged_serial_answer_costs_one_poll() {
+async fn p3_damaged_serial_answer_costs_one_poll() {
     let fake = Fake::serial(|k, q| {
         let mut frame = good_rtu(k, q);
         if k == 1 {
@@ -78,7 +76,7 @@ async fn damaged_serial_answer_costs_one_poll() {
     let mut link = link_in_memory(&fake);
     let mut results = Vec::new();
     for _ in 0..4 {
-        results.push(link.exchange(&read(1, 2), TIMEOUT).await.err());
+        results.push(link.exchange(&read(1, 2)).await.err());
     }
     assert_eq!(results, [None, Some(Failure::OutOfStep), None, None]);
 }
@@ -100,7 +98,7 @@ async fn serial_exceptions_and_writes_are_checked_like_reads() {
         }
     });
     let mut link = link_in_memory(&fake);
-    assert_eq!(link.exchange(&read(1, 2), TIMEOUT).await, Err(Failure::Exception(2)));
-    assert_eq!(link.exchange(&write(1, 7), TIMEOUT).await, Ok(vec![]));
-    assert_eq!(link.exchange(&write(1, 7), TIMEOUT).await, Err(Failure::OutOfStep));
+    assert_eq!(link.exchange(&read(1, 2)).await, Err(Failure::Exception(2)));
+    assert_eq!(link.exchange(&write(1, 7)).await, Ok(vec![]));
+    assert_eq!(link.exchange(&write(1, 7)).await, Err(Failure::OutOfStep));
 }

@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::control::units::{Mono, Span};
-use crate::device::exchange::{Function, Request};
-use crate::modbus::dial::{Memory, Tcp, memory};
-use crate::modbus::frame::{Framing, rtu, tcp};
-use crate::modbus::link::{Link, LinkOptions};
-use crate::modbus::pacer::Pacer;
+use wattkeeper::control::units::{Mono, Span};
+use wattkeeper::device::exchange::{Function, Request};
+use wattkeeper::device::order::Ask;
+use wattkeeper::modbus::dial::{Memory, Tcp, memory};
+use wattkeeper::modbus::frame::{Framing, rtu, tcp};
+use wattkeeper::modbus::link::{Link, LinkOptions};
+use wattkeeper::modbus::pacer::Pacer;
 
 /// A piece of an answer.
 pub enum Part {
@@ -40,6 +41,8 @@ pub struct Fake {
     /// Connections accepted.
     pub connections: Arc<AtomicU16>,
     script: Script,
+    /// How many times longer its parts take.
+    slower: u32,
 }
 
 impl Fake {
@@ -49,12 +52,18 @@ impl Fake {
             asked: Arc::default(),
             connections: Arc::default(),
             script: Arc::new(script),
+            slower: 1,
         }
     }
 
     /// The same behind a serial server.
     pub fn serial(script: impl Fn(u16, &[u8]) -> Vec<Part> + Send + Sync + 'static) -> Self {
         Self { framing: Framing::RtuOverTcp, ..Self::new(script) }
+    }
+
+    /// All its times this many times longer, for real sockets on a busy machine; its clients should be as patient.
+    pub fn slower(self, times: u32) -> Self {
+        Self { slower: times, ..self }
     }
 
     pub fn asked(&self) -> u16 {
@@ -79,15 +88,23 @@ impl Fake {
 
     /// Listens on loopback.
     pub async fn on_tcp(&self) -> Tcp {
+        Tcp::new("127.0.0.1", self.on_port().await)
+    }
+
+    /// Listens on this port of loopback.
+    pub async fn on_port(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let fake = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(fake.clone().serve(stream));
-            }
-        });
-        Tcp { host: "127.0.0.1".to_owned(), port }
+        tokio::spawn(self.clone().accept(listener));
+        port
+    }
+
+    /// Serves everyone who connects.
+    pub async fn accept(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(self.clone().serve(stream));
+        }
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
@@ -98,7 +115,7 @@ impl Fake {
             while let Some(part) = parts.recv().await {
                 match part {
                     Part::After(millis, bytes) => {
-                        tokio::time::sleep(Duration::from_millis(millis)).await;
+                        tokio::time::sleep(Duration::from_millis(millis) * self.slower).await;
                         if write.write_all(&bytes).await.is_err() {
                             break;
                         }
@@ -163,12 +180,17 @@ fn answer(k: u16, pdu: &[u8], count: u16) -> Vec<u8> {
     bytes
 }
 
-pub fn read(unit: u8, count: u16) -> Request {
-    Request { unit, function: Function::ReadHoldingRegisters, address: 0, count, words: Vec::new() }
+/// To be asked at any time, with a short deadline.
+pub fn ask(request: Request) -> Ask {
+    Ask { token: 0, request, timeout: TIMEOUT, expires: Mono::NEVER }
 }
 
-pub fn write(unit: u8, value: u16) -> Request {
-    Request { unit, function: Function::WriteSingleRegister, address: 5, count: 1, words: vec![value] }
+pub fn read(unit: u8, count: u16) -> Ask {
+    ask(Request { unit, function: Function::ReadHoldingRegisters, address: 0, count, words: Vec::new() })
+}
+
+pub fn write(unit: u8, value: u16) -> Ask {
+    ask(Request { unit, function: Function::WriteSingleRegister, address: 5, count: 1, words: vec![value] })
 }
 
 /// A clock that follows tokio's, paused or not.
@@ -179,6 +201,11 @@ pub fn pacer() -> Pacer {
 }
 
 pub const TIMEOUT: Span = Span::millis(100);
+
+/// The same question with a deadline that a busy machine keeps.
+pub fn patient(ask: Ask) -> Ask {
+    Ask { timeout: Span::secs(1), ..ask }
+}
 
 pub fn options(framing: Framing) -> LinkOptions {
     LinkOptions { framing, writes: true, ..LinkOptions::new("test:502") }
