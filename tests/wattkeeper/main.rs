@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bench_site;
+mod corpus;
 mod cost;
 mod days;
 mod loops;
