@@ -30,8 +30,12 @@ pub fn read_named(path: &Path) -> Result<String, Mistake> {
 /// Why it has none.
 pub fn read(path: &Path) -> Result<String, Mistake> {
     let named = path.display().to_string();
-    let refuse = |line: usize, cause: String, way_out: String| {
-        Mistake { file: named.clone(), line, key: String::new(), cause, way_out }
+    let refuse = |line: usize, cause: String, way_out: String| Mistake {
+        file: named.clone(),
+        line,
+        key: String::new(),
+        cause,
+        way_out,
     };
     let other = || format!("name a profile file; ready-made ones are {}", super::names(", "));
     let unreadable = |error: std::io::Error| refuse(0, format!("it cannot be read: {error}"), other());
@@ -48,8 +52,15 @@ pub fn read(path: &Path) -> Result<String, Mistake> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let sound = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().get(..sound).map_or(1, |bytes| Lines::new(&String::from_utf8_lossy(bytes)).number(sound));
+        let line = error
+            .as_bytes()
+            .get(..sound)
+            .map_or(1, |bytes| Lines::new(&String::from_utf8_lossy(bytes)).number(sound));
         let cause = "from here on the file is not UTF-8, as letters such as ä or ° show".to_owned();
-        refuse(line, cause, "save it as UTF-8 in your editor, or write these letters without marks".to_owned())
+        refuse(
+            line,
+            cause,
+            "save it as UTF-8 in your editor, or write these letters without marks".to_owned(),
+        )
     })
 }

@@ -235,7 +235,8 @@ impl Reader<'_> {
             };
             let path = segments.join(".");
             let braces = self.text.get(value.span().start..).is_some_and(|rest| rest.starts_with('{'));
-            let closed = self.text.get(key.span().end..).is_some_and(|rest| rest.trim_start().starts_with(']'));
+            let closed =
+                self.text.get(key.span().end..).is_some_and(|rest| rest.trim_start().starts_with(']'));
             if braces || (closed && self.lines.line(line).trim_start().starts_with('[')) {
                 layer.opened.insert(path.clone());
             }
@@ -368,7 +369,11 @@ fn short(raw: &Raw) -> String {
 }
 
 fn refused(raw: &Raw, refusal: Refusal) -> Mistake {
-    let way_out = format!("write `{}`; {}", raw.origin.setting(&raw.segments.join("."), &short(raw), &refusal.instead), refusal.choice);
+    let way_out = format!(
+        "write `{}`; {}",
+        raw.origin.setting(&raw.segments.join("."), &short(raw), &refusal.instead),
+        refusal.choice
+    );
     mistake(raw, refusal.cause, way_out)
 }
 
@@ -397,7 +402,9 @@ pub(super) fn is_name(name: &str) -> bool {
 /// A setting without a value, with the value that its key has anyway.
 fn with_value(word: &str) -> String {
     let key = lookup(word.trim());
-    let value = key.map_or("25".to_owned(), |key| key.default.unwrap_or_else(|| key.kind.repair(&toml::Value::Boolean(false))));
+    let value = key.map_or("25".to_owned(), |key| {
+        key.default.unwrap_or_else(|| key.kind.repair(&toml::Value::Boolean(false)))
+    });
     format!("{}={}", word.trim(), value.trim_matches('"'))
 }
 
@@ -410,7 +417,11 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
             return mistake(
                 raw,
                 format!("`{leaf}` takes a value, not a table"),
-                format!("write `{}`; it takes {}", raw.origin.setting(&leaf, last(&leaf), &instead), key.accepts),
+                format!(
+                    "write `{}`; it takes {}",
+                    raw.origin.setting(&leaf, last(&leaf), &instead),
+                    key.accepts
+                ),
             );
         }
     }
@@ -419,7 +430,11 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
         return mistake(
             raw,
             format!("`{path}` is a table, not a value"),
-            format!("remove `{}`; its keys, such as `{}`, stand below `[{path}]`", last(path), last(first.path)),
+            format!(
+                "remove `{}`; its keys, such as `{}`, stand below `[{path}]`",
+                last(path),
+                last(first.path)
+            ),
         );
     }
     let Some(near) = nearest_key(path, table) else {
@@ -436,7 +451,9 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
             format!("write `{word}` instead of `{wrong}`, or remove it")
         }
         (_, None, None) => format!("write `{near}` instead of `{written}`, or remove it"),
-        (_, None, Some((_, wrong))) if wrong == near => format!("move `{wrong}` to the top of the file, above the first table"),
+        (_, None, Some((_, wrong))) if wrong == near => {
+            format!("move `{wrong}` to the top of the file, above the first table")
+        }
         (_, Some((table, word)), _) if word == last(&written) => format!("move `{word}` below `[{table}]`"),
         _ => format!("remove `{}`, and write `{near}` instead if that was meant", last(&written)),
     };

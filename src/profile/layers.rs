@@ -136,7 +136,9 @@ fn files(
                 layer.tainted.insert(String::new());
                 let way_out = match near {
                     Some(near) => format!("write `\"{near}\"` instead of `\"{name}\"`, or remove it"),
-                    None => format!("remove `\"{name}\"`, or name a shipped profile or a file that exists, as ./other.toml"),
+                    None => format!(
+                        "remove `\"{name}\"`, or name a shipped profile or a file that exists, as ./other.toml"
+                    ),
                 };
                 mistakes.push(refuse(cause, way_out));
             }
@@ -164,9 +166,11 @@ fn base(name: &str, folder: Option<&Path>) -> Result<Text, (String, Option<&'sta
                 (format!("no profile named \"{name}\" is shipped{hint}"), near)
             });
     }
-    let folder = folder.ok_or_else(|| (format!("a shipped profile cannot build on the file {name}"), None))?;
+    let folder =
+        folder.ok_or_else(|| (format!("a shipped profile cannot build on the file {name}"), None))?;
     let path = folder.join(name);
-    let text = file::read_named(&path).map_err(|wrong| (format!("{}: {}", path.display(), wrong.cause), None))?;
+    let text =
+        file::read_named(&path).map_err(|wrong| (format!("{}: {}", path.display(), wrong.cause), None))?;
     // Two ways to write one path are one file, or a circle would not be seen.
     let file = path.canonicalize().unwrap_or(path);
     Ok(Text { folder: file.parent().map(Path::to_path_buf), file: file.display().to_string(), text })

@@ -61,7 +61,9 @@ impl Kind {
             Self::Clock => Typed::Whole(79_200),
             Self::Moment => Typed::Whole(1_780_315_200),
             Self::Word(words) => Typed::Text(words.first().copied().unwrap_or_default().to_owned()),
-            Self::Words(words) => Typed::Words(words.first().map(|word| (*word).to_owned()).into_iter().collect()),
+            Self::Words(words) => {
+                Typed::Words(words.first().map(|word| (*word).to_owned()).into_iter().collect())
+            }
             Self::Text => Typed::Text("My site".to_owned()),
             Self::Texts => Typed::Words(vec!["off-grid".to_owned()]),
             Self::Phases => Typed::Words(vec!["l1".to_owned()]),
@@ -73,7 +75,9 @@ impl Kind {
 /// The words of a list, or of a text with commas in place of one.
 fn listed(written: &toml::Value) -> Vec<String> {
     match written {
-        toml::Value::Array(list) => list.iter().map(|item| item.as_str().map_or_else(|| show(item), str::to_owned)).collect(),
+        toml::Value::Array(list) => {
+            list.iter().map(|item| item.as_str().map_or_else(|| show(item), str::to_owned)).collect()
+        }
         toml::Value::String(text) => text.split(',').map(|word| word.trim().to_owned()).collect(),
         other => vec![show(other)],
     }
@@ -81,10 +85,14 @@ fn listed(written: &toml::Value) -> Vec<String> {
 
 fn word(words: &'static [&'static str], said: &str) -> Option<&'static str> {
     let said = said.trim().to_lowercase().replace(['_', ' '], "-");
-    words.iter().find(|word| **word == said).or_else(|| {
-        let near = nearest(&said, words.iter().copied())?;
-        words.iter().find(|word| **word == near)
-    }).copied()
+    words
+        .iter()
+        .find(|word| **word == said)
+        .or_else(|| {
+            let near = nearest(&said, words.iter().copied())?;
+            words.iter().find(|word| **word == near)
+        })
+        .copied()
 }
 
 /// Amounts with the decimal point, the spelling of the unit, the unit itself or the size put right.
@@ -125,11 +133,18 @@ fn clocks(said: &str) -> Vec<String> {
     let low = said.trim().to_lowercase();
     let digits: String = low.chars().filter(char::is_ascii_digit).collect();
     let hour: Option<u32> = digits.parse().ok().filter(|_| digits.len() <= 2);
-    let afternoon = hour.filter(|hour| low.contains("pm") && *hour < 12).map(|hour| format!("{:02}:00", hour + 12));
+    let afternoon =
+        hour.filter(|hour| low.contains("pm") && *hour < 12).map(|hour| format!("{:02}:00", hour + 12));
     let midnight = low.starts_with("24").then(|| "00:00".to_owned());
     let parts = digits.len().checked_sub(2).and_then(|at| digits.split_at_checked(at));
-    let colon = parts.filter(|(hours, _)| !hours.is_empty()).map(|(hours, minutes)| format!("{hours}:{minutes}"));
-    afternoon.into_iter().chain(midnight).chain(hour.map(|hour| format!("{hour:02}:00"))).chain(colon).collect()
+    let colon =
+        parts.filter(|(hours, _)| !hours.is_empty()).map(|(hours, minutes)| format!("{hours}:{minutes}"));
+    afternoon
+        .into_iter()
+        .chain(midnight)
+        .chain(hour.map(|hour| format!("{hour:02}:00")))
+        .chain(colon)
+        .collect()
 }
 
 #[cfg(test)]

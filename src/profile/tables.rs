@@ -9,12 +9,8 @@ use super::layer::{Layer, Origin, Raw, canonical, is_name, is_table, last, match
 use super::nearest;
 
 /// Tables of named things, and a name for one of them.
-const NAMED: [(&str, &str); 4] = [
-    ("device", "gx"),
-    ("policy.schedule", "night"),
-    ("policy.plan", "noon"),
-    ("policy.outage", "works"),
-];
+const NAMED: [(&str, &str); 4] =
+    [("device", "gx"), ("policy.schedule", "night"), ("policy.plan", "noon"), ("policy.outage", "works")];
 
 /// Refuses tables that no key lies in, with what stands in them.
 pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
@@ -24,7 +20,8 @@ pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
         let mut condition: Vec<String> = path.split('.').map(str::to_owned).collect();
         condition.push("soc".to_owned());
         let aliased = || patterns.contains(&canonical(&condition).as_str());
-        let known = patterns.iter().any(|pattern| is_table(pattern, path) || matches(pattern, path)) || aliased();
+        let known =
+            patterns.iter().any(|pattern| is_table(pattern, path) || matches(pattern, path)) || aliased();
         let inside_one = wrong.keys().any(|above| path.starts_with(&format!("{above}.")));
         if inside_one || path.split('.').count() > 8 {
             continue;
@@ -48,7 +45,8 @@ pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
     for raw in raws.iter().filter(|raw| is_list_of_tables(&raw.value)) {
         let path = raw.segments.join(".");
         if let Some((table, name)) = NAMED.iter().find(|(table, _)| *table == path) {
-            let way_out = format!("write `[{table}.{name}]` instead of `[[{path}]]`, with a name of your choice");
+            let way_out =
+                format!("write `[{table}.{name}]` instead of `[[{path}]]`, with a name of your choice");
             mistakes.push(mistake(raw, format!("`{path}` is no list: each has a name"), way_out));
             layer.tainted.insert(format!("{path}.*"));
         }
@@ -95,7 +93,8 @@ fn right_name(path: &str, patterns: &[&str]) -> Option<String> {
         });
         words.collect::<Vec<_>>().join(".")
     };
-    let mut known: Vec<Vec<&str>> = tables.filter(|table| table.last() != Some(&"NAME") || table.len() == words.len()).collect();
+    let mut known: Vec<Vec<&str>> =
+        tables.filter(|table| table.last() != Some(&"NAME") || table.len() == words.len()).collect();
     known.sort();
     known.dedup();
     let same_length = known.iter().filter(|table| table.len() == words.len()).map(|table| named(table));
@@ -112,7 +111,9 @@ pub fn rename(raw: &Raw, name: &str, layer: &Layer) -> Mistake {
     let mut better: String = name
         .to_lowercase()
         .chars()
-        .map(|letter| if letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' { letter } else { '-' })
+        .map(|letter| {
+            if letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' { letter } else { '-' }
+        })
         .take(28)
         .collect();
     if !is_name(&better) {
@@ -124,7 +125,9 @@ pub fn rename(raw: &Raw, name: &str, layer: &Layer) -> Mistake {
     let found = mistake(
         raw,
         format!("\"{name}\" cannot be a name"),
-        format!("write `{better}` instead of `{name}`; names have small letters, digits, - and _, begin with a letter, and are none of l1, l2, l3, dc, in, out"),
+        format!(
+            "write `{better}` instead of `{name}`; names have small letters, digits, - and _, begin with a letter, and are none of l1, l2, l3, dc, in, out"
+        ),
     );
     match header {
         Some((file, line)) => Mistake { file, line, key: table, ..found },

@@ -4,6 +4,7 @@
 //! The files are in `tests/corpus`: good texts in `base`, and lists of cases that change one of them.
 
 mod apply;
+mod files;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,8 @@ fn base(name: &str) -> String {
 }
 
 fn themes() -> Vec<(String, Theme)> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     paths.sort();
     let read = |path: &PathBuf| {
@@ -125,7 +127,9 @@ impl Given {
     fn read(&self) -> Result<BTreeMap<String, String>, Vec<Mistake>> {
         match self.about {
             About::Profile => profile::load_text("it.toml", &self.text, Some(&folder()), &self.overrides)
-                .map(|site| site.origins().iter().map(|(key, value, _)| (key.clone(), value.clone())).collect()),
+                .map(|site| {
+                    site.origins().iter().map(|(key, value, _)| (key.clone(), value.clone())).collect()
+                }),
             About::Definition => Definition::parse(&self.text, "it.toml").map(|_| BTreeMap::new()),
         }
     }
@@ -181,12 +185,21 @@ fn trouble(theme: &Theme, case: &Case) -> Result<(), String> {
     let fits = |fault: &Fault, mistake: &Mistake| {
         let line = lines.get(mistake.line.wrapping_sub(1)).copied().unwrap_or_default();
         let placed = mistake.line > 0 || !matches!(mistake.file.as_str(), "it.toml");
-        placed && line.contains(fault.at.trim()) && mistake.key == fault.key && mistake.cause.contains(&fault.cause)
+        placed
+            && line.contains(fault.at.trim())
+            && mistake.key == fault.key
+            && mistake.cause.contains(&fault.cause)
     };
     let faults: Vec<&Fault> = std::iter::once(&own).chain(&case.also).collect();
     let missing = faults.iter().find(|fault| !mistakes.iter().any(|mistake| fits(fault, mistake)));
     if let Some(fault) = missing {
-        return Err(format!("nothing says `{}` of {} at \"{}\"\n{}", fault.cause, fault.key, fault.at, shown(&mistakes)));
+        return Err(format!(
+            "nothing says `{}` of {} at \"{}\"\n{}",
+            fault.cause,
+            fault.key,
+            fault.at,
+            shown(&mistakes)
+        ));
     }
     if mistakes.len() != faults.len() {
         return Err(format!("{} mistakes, not {}\n{}", mistakes.len(), faults.len(), shown(&mistakes)));
@@ -195,7 +208,11 @@ fn trouble(theme: &Theme, case: &Case) -> Result<(), String> {
     given.follow(mistakes).map_err(|error| format!("{error}\n{told}"))?;
     match given.read() {
         Ok(_) => Ok(()),
-        Err(left) => Err(format!("the way out leads to another mistake\n{told}  then\n{}\n{}", shown(&left), given.text)),
+        Err(left) => Err(format!(
+            "the way out leads to another mistake\n{told}  then\n{}\n{}",
+            shown(&left),
+            given.text
+        )),
     }
 }
 
@@ -242,8 +259,78 @@ fn c1_every_wrong_definition_is_refused_with_a_way_out_that_works() {
 
 #[test]
 fn good_files_are_accepted_and_mean_what_they_say() {
-    let ((profiles, wrong), (definitions, bad)) = (judge(About::Profile, false), judge(About::Definition, false));
+    let ((profiles, wrong), (definitions, bad)) =
+        (judge(About::Profile, false), judge(About::Definition, false));
     all_fit((profiles + definitions, [wrong, bad].concat()), 50);
+}
+
+/// The cause and the first thing to write, of the mistake with this key that one change of a base brings.
+#[track_caller]
+fn told(base_name: &str, from: &str, to: &str, key: &str) -> (String, String) {
+    let text = base(base_name);
+    assert!(text.contains(from), "the text has no {from}");
+    let given =
+        Given { about: About::Profile, text: text.replacen(from, to, 1), overrides: Overrides::default() };
+    let mistakes = given.read().err().unwrap_or_default();
+    let found = mistakes.iter().find(|mistake| mistake.key == key);
+    let found = found.unwrap_or_else(|| panic!("nothing about {key}\n{}", shown(&mistakes)));
+    (found.cause.clone(), ticked(found).unwrap().to_owned())
+}
+
+#[test]
+fn c2_a_ratio_or_another_unit_is_refused_with_what_was_meant() {
+    for (from, to, key, right) in [
+        ("floor = 20", "floor = 0.2", "policy.battery.floor", "floor = 20"),
+        ("\"5 kW\"", "5", "authority", "authority = \"5 kW\""),
+        ("\"5 kW\"", "5000", "authority", "authority = \"5 kW\""),
+        ("\"5 kW\"", "\"5 kWh\"", "authority", "authority = \"5 kW\""),
+        ("\"6 kW\"", "\"6,5 kW\"", "policy.grid.import_limit", "import_limit = \"6.5 kW\""),
+        ("\"20m\"", "\"20 Minuten\"", "policy.generator.min_run", "min_run = \"20m\""),
+    ] {
+        assert_eq!(told("hut.toml", from, to, key).1, right, "{to}");
+    }
+}
+
+#[test]
+fn c3_a_start_below_what_ends_discharge_is_refused() {
+    let (cause, right) = told("hut.toml", "soc = 40", "soc = 4", "policy.generator.soc.start");
+    assert!(cause.contains("discharge has ended by then"), "{cause}");
+    assert_eq!(right, "start.soc = 5");
+}
+
+#[test]
+fn c4_two_devices_at_the_same_endpoint_and_unit_are_refused() {
+    let (cause, right) = told("house.toml", "192.0.2.13:502", "192.0.2.11:502", "device.relays.unit");
+    assert!(cause.contains("is unit 1 of 192.0.2.11:502 too, as meter is"), "{cause}");
+    assert_eq!(right, "unit = 2");
+}
+
+#[test]
+fn c6_a_voltage_that_the_cells_never_have_is_refused() {
+    let cells = "floor = 20\nchemistry = \"lfp\"\ncells = 8\nvoltage_floor = \"46 V\"";
+    let (cause, _) = told("hut.toml", "floor = 20", cells, "policy.battery.voltage_floor");
+    assert!(cause.contains("46 V is no voltage of 8 lfp cells, which have 20 V to 29.2 V"), "{cause}");
+}
+
+#[test]
+fn c7_a_limit_above_contract_or_breaker_is_refused() {
+    let limit = "import_limit = \"6 kW\"\nimport_contract = \"4 kW\"";
+    let (_, right) = told("hut.toml", "import_limit = \"6 kW\"", limit, "policy.grid.import_limit");
+    assert_eq!(right, "import_limit = \"4 kW\"");
+    let rating = "rating = \"12 kW\"\nbreaker = \"9 kW\"";
+    let (_, right) = told("hut.toml", "min_run = \"20m\"", rating, "policy.generator.rating");
+    assert_eq!(right, "rating = \"9 kW\"");
+}
+
+#[test]
+fn c9_no_key_of_a_profile_takes_a_secret() {
+    for key in profile::keys() {
+        assert!(
+            !["token", "password", "secret", "pin"].iter().any(|word| key.path.ends_with(word)),
+            "{}",
+            key.path
+        );
+    }
 }
 
 #[test]

@@ -12,7 +12,12 @@ use crate::device::recipe;
 /// Adds what is wrong.
 pub fn check(definition: &Definition, report: &mut Report) {
     if definition.points.is_empty() && report.mistakes.is_empty() {
-        report.on_line(1, "point", "the definition has no points", format!("add `[[point]]` and below it `{FIRST}`, then at, as, source and words"));
+        report.on_line(
+            1,
+            "point",
+            "the definition has no points",
+            format!("add `{FIRST}` at the top, with the first value"),
+        );
     }
     doubles(definition, report);
     for point in &definition.points {
@@ -20,7 +25,10 @@ pub fn check(definition: &Definition, report: &mut Report) {
     }
     overlaps(definition, report);
     for control in &definition.controls {
-        check_control(control, report);
+        // What a command with mistakes would write is not known.
+        if !report.is_about(&format!("control.{}", control.kind.name())) {
+            check_control(control, report);
+        }
     }
 }
 
@@ -37,7 +45,8 @@ fn doubles(definition: &Definition, report: &mut Report) {
                 quantity.unit() == point.quantity.unit() && definition.points_of(**quantity).next().is_none()
             });
             let right = free.map_or("grid.power", |quantity| quantity.name());
-            let way_out = format!("write `signal = \"{right}\"` or what it is, or remove one of the two points");
+            let way_out =
+                format!("write `signal = \"{right}\"` or what it is, or remove one of the two points");
             report.on_line(point.line, "signal", cause, way_out);
         }
     }
@@ -62,15 +71,18 @@ fn bounds(definition: &Definition, point: &Point, report: &mut Report) {
         let cause = format!("takes {len} registers in one read, the device answers at most {most}");
         let way_out = match point.witness {
             Some(_) => "remove `witness`, or name a nearer one".to_owned(),
-            None => format!("write `max-registers = {len}` in [limits] if the device answers that, or take less together"),
+            None => format!(
+                "write `max-registers = {len}` in `[limits]` if the device answers that, or take less together"
+            ),
         };
         report.on_line(point.line, &key, cause, way_out);
+        return;
     }
     if point.channels > 1 && point.stride < point.codec.width() {
         let way_out = format!("write `stride = {}`, or more", point.codec.width());
         report.on_line(point.line, &key, "the channels overlap", way_out);
     }
-    if let Some(hole) = hole(definition, point, *area, start, len) {
+    if let Some(hole) = hole(definition, point, *area, start, len).filter(|_| !report.is_about("readable")) {
         let cause = format!("its read crosses {hole}, of which nothing is known");
         report.on_line(
             point.line,
@@ -148,15 +160,18 @@ fn elsewhere(definition: &Definition, area: Area) -> String {
         _ => None,
     });
     let free = ends.max().unwrap_or(0);
-    format!("write `at = \"{}:{free}\"` or whatever its own address is, or correct the other one", name_of(area))
+    format!(
+        "write `at = \"{}:{free}\"` or whatever its own address is, or correct the other one",
+        name_of(area)
+    )
 }
 
 fn name_of(area: Area) -> &'static str {
     Area::ALL.iter().find(|(_, known)| *known == area).map_or("holding", |(name, _)| name)
 }
 
-/// What a first point begins with.
-const FIRST: &str = "signal = \"grid.power\"";
+/// A first point.
+const FIRST: &str = "point = [{ signal = \"grid.power\", at = \"holding:0\", as = \"i16\", source = \"...\", words = { raw = [0], value = 0, origin = \"constructed\" } }]";
 
 fn check_control(control: &Control, report: &mut Report) {
     let key = format!("control.{}", control.kind.name());
@@ -197,10 +212,15 @@ fn check_control(control: &Control, report: &mut Report) {
     }
     for write in control.command.iter().chain(&control.release) {
         if write.restore || write.otherwise.is_some() {
-            report.on_line(write.line, &key, "only setup is put back", match write.restore {
-                true => "remove `restore`",
-                false => "remove `otherwise`",
-            });
+            report.on_line(
+                write.line,
+                &key,
+                "only setup is put back",
+                match write.restore {
+                    true => "remove `restore`",
+                    false => "remove `otherwise`",
+                },
+            );
         }
         check_write(control, write, report, &key);
     }
@@ -231,7 +251,12 @@ fn check_write(control: &Control, write: &Write, report: &mut Report, key: &str)
     if let Some(stranger) = write.fields.iter().find(|field| !belongs(control.kind, field.value)) {
         let cause = format!("{:?} is not known when `{}` is ordered", stranger.value, control.kind);
         let right = variable_of(control.kind);
-        report.on_line(write.line, key, cause, format!("write `value = \"{right}\"`, the variable of this control"));
+        report.on_line(
+            write.line,
+            key,
+            cause,
+            format!("write `value = \"{right}\"`, the variable of this control"),
+        );
     }
     let len = recipe::len(write, 3);
     let area = match &write.place {

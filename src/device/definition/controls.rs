@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::load::{Head, ORDERS, unit_of};
 use super::points::{origin, place, raw};
-use super::section::{Report, Section, integer, one_of};
+use super::section::{Report, Section, integer, nearest, one_of};
 use super::{CommandExample, Control, Field, Persistence, Place, Readback, Variable, Write};
 use crate::control::signal::{Signal, Unit};
 use crate::control::units::{Span, Watts};
@@ -40,14 +40,26 @@ pub fn controls(
     let Some(section) = section else { return Vec::new() };
     let known: Vec<(&str, ControlKind)> = ControlKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect();
     let mut controls = Vec::new();
-    for (name, at, value) in section.entries() {
+    let names = || known.iter().map(|(name, _)| *name);
+    // A part of the table that stands under the right name makes no sense without what stands under the wrong one.
+    let meant: Vec<&str> = section
+        .entries()
+        .filter(|(name, ..)| !names().any(|known| known == *name))
+        .filter_map(|(name, ..)| nearest(name, names()))
+        .collect();
+    for (name, at, value) in section.entries().filter(|(name, ..)| !meant.contains(name)) {
         let Some(kind) = one_of(report, at, &section.key(name), name, &known) else { continue };
         match value.get_ref() {
             DeValue::Table(table) => {
                 let table = Section::new(table, &section.key(name), at);
                 controls.push(control(kind, table, report, head, quirks));
             }
-            _ => report.at(at, &section.key(name), "is no table", format!("remove `{name}`, or write it as [control.{name}]")),
+            _ => report.at(
+                at,
+                &section.key(name),
+                "is no table",
+                format!("remove `{name}`, or write it as [control.{name}]"),
+            ),
         }
     }
     controls
@@ -61,6 +73,7 @@ fn control(
     quirks: &[Quirk],
 ) -> Control {
     let line = report.line(section.start);
+    let before = report.mistakes.len();
     let refresh = section.span_or_none(report, "refresh");
     let watchdog = section.span_or_none(report, "watchdog");
     for (key, missing) in [("refresh", refresh.is_none()), ("watchdog", watchdog.is_none())] {
@@ -68,7 +81,9 @@ fn control(
             section.missing(
                 report,
                 key,
-                &format!("add `{key} = \"none\"` when the device holds its command for ever; else a duration"),
+                &format!(
+                    "add `{key} = \"none\"` when the device holds its command for ever; else a duration"
+                ),
             );
         }
     }
@@ -90,8 +105,11 @@ fn control(
     });
     let channels = section.whole(report, "channels", 1, 64).and_then(|n| u8::try_from(n).ok()).unwrap_or(1);
     let stride = section.whole(report, "stride", 1, 1_000).and_then(|n| u16::try_from(n).ok()).unwrap_or(1);
-    let if_lost =
-        section.required_text(report, "if-lost", "add `if-lost = \"...\"`: what the device does when this controller is gone");
+    let if_lost = section.required_text(
+        report,
+        "if-lost",
+        "add `if-lost = \"...\"`: what the device does when this controller is gone",
+    );
     let source = section.required_text(report, "source", "add `source = \"...\"`: who says so");
     let mut writes = |key: &'static str| -> Vec<Write> {
         section.sections(report, key).into_iter().filter_map(|table| write(table, report, head)).collect()
@@ -114,7 +132,8 @@ fn control(
         examples: Vec::new(),
         line,
     };
-    control.examples = examples(&mut section, report, &control, quirks);
+    let known = report.mistakes.len() == before;
+    control.examples = examples(&mut section, report, &control, quirks, known);
     section.finish(report);
     control
 }
@@ -131,7 +150,12 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
         _ => {
             let coils = matches!(place, Some(Place::Fixed(super::Area::Coil, _)));
             let right = if coils { "5" } else { "16" };
-            section.wrong_value(report, "function", right, "the code by which the device takes it: 5, 6, 15 or 16");
+            section.wrong_value(
+                report,
+                "function",
+                right,
+                "the code by which the device takes it: 5, 6, 15 or 16",
+            );
             None
         }
     };
@@ -152,7 +176,11 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
     });
     let tables = section.sections(report, "fields");
     if tables.is_empty() {
-        section.missing(report, "fields", "add `fields = [{ value = 0, as = \"u16\" }]`, with what is written");
+        section.missing(
+            report,
+            "fields",
+            "add `fields = [{ value = 0, as = \"u16\" }]`, with what is written",
+        );
     }
     let mut fields: Vec<Field> = tables.into_iter().filter_map(|table| field(table, report, head)).collect();
     if let (Some(Place::SunSpec(entries)), Some(first)) = (&place, fields.first_mut()) {
@@ -167,7 +195,11 @@ fn field(mut section: Section, report: &mut Report, head: &Head) -> Option<Field
     let key = section.key("value");
     let value = section.get("value");
     if value.is_none() {
-        section.missing(report, "value", "add `value = 0`, another number, or a variable such as \"setpoint\"");
+        section.missing(
+            report,
+            "value",
+            "add `value = 0`, another number, or a variable such as \"setpoint\"",
+        );
     }
     let value = value.and_then(|value| match value.get_ref() {
         DeValue::String(name) => one_of(report, value.span().start, &key, name, &VARIABLES),
@@ -211,6 +243,7 @@ fn examples(
     report: &mut Report,
     control: &Control,
     quirks: &[Quirk],
+    known: bool,
 ) -> Vec<CommandExample> {
     let mut examples = Vec::new();
     for mut given in section.sections(report, "words") {
@@ -228,17 +261,21 @@ fn examples(
                 None => None,
             };
         let Some(values) = values else {
-            let right = if matches!(control.kind, ControlKind::GeneratorRun | ControlKind::Relay) { "true" } else { "[0, 0, 0]" };
-            given.wrong_value(report, "given", right, "what was ordered: true, false, watts, or [l1, l2, l3]");
+            let cause = "what was ordered is not said: `given` is true, false, watts, or [l1, l2, l3]";
+            let way_out = "remove `words`, or add what was given";
+            report.at(given.start, &given.key("given"), cause, way_out);
             continue;
         };
         let context = Context { quirks, phases: 3, exponent, rating: rating.map(Watts) };
         let made = control.command.first().and_then(|write| recipe::words(write, &values, context));
-        if made.as_ref() != Some(&raw) {
+        if known && made.as_ref() != Some(&raw) {
             let becomes = made.map(|words| format!("{words:?}"));
-            let cause = format!("the command becomes {}, not these words", becomes.as_deref().unwrap_or("nothing"));
+            let cause =
+                format!("the command becomes {}, not these words", becomes.as_deref().unwrap_or("nothing"));
             let way_out = match becomes {
-                Some(words) => format!("write `raw = {words}` if that is right; else correct the command's fields"),
+                Some(words) => {
+                    format!("write `raw = {words}` if that is right; else correct the command's fields")
+                }
                 None => "remove `words`: this command cannot say what is given".to_owned(),
             };
             report.at(given.start, &given.path, cause, way_out);

@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::section::{Report, Section, integer, last, one_of};
+use super::section::{Report, Section, integer, last, nearest, one_of};
 use super::syntax::{self, Lines};
 use super::{Area, Definition, Expect, Framing, Limits, Readable, Unit, check, controls, points};
 use crate::control::units::Span;
@@ -39,8 +39,10 @@ fn definition(mut root: Section, report: &mut Report) -> Definition {
     }
     root.whole(report, "schema", 1, 1);
     let maker = text(&mut root, report, "maker", "add `maker = \"...\"` at the top, with the maker's name");
-    let model = text(&mut root, report, "model", "add `model = \"...\"` at the top, with the model or family");
-    let source = text(&mut root, report, "source", "add `source = \"...\"` at the top: where the facts come from");
+    let model =
+        text(&mut root, report, "model", "add `model = \"...\"` at the top, with the model or family");
+    let source =
+        text(&mut root, report, "source", "add `source = \"...\"` at the top: where the facts come from");
     let order = root
         .text(report, "word-order")
         .and_then(|found| one_of(report, found.at, "word-order", found.value, &ORDERS))
@@ -105,7 +107,12 @@ fn limits(section: Option<Section>, report: &mut Report) -> Limits {
     for (key, value, least) in [("fast", limits.fast, 50), ("timeout", limits.timeout, 10)] {
         if value < Span::millis(least) {
             let cause = format!("`{key}` is below {least} ms");
-            report.at(section.start, &section.key(key), cause, format!("write `{key} = \"{least}ms\"`, or more"));
+            report.at(
+                section.start,
+                &section.key(key),
+                cause,
+                format!("write `{key} = \"{least}ms\"`, or more"),
+            );
         }
     }
     for (key, slot) in [("busy", &mut limits.busy), ("away", &mut limits.away)] {
@@ -165,7 +172,11 @@ pub fn unit_of(section: &mut Section, report: &mut Report, head: &Head) -> Optio
         None => {
             let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
             let first = known.first().copied().unwrap_or("device");
-            section.missing(report, "on", &format!("add `on = \"{first}\"`, or another unit: {}", known.join(", ")));
+            section.missing(
+                report,
+                "on",
+                &format!("add `on = \"{first}\"`, or another unit: {}", known.join(", ")),
+            );
             None
         }
     }
@@ -193,7 +204,12 @@ pub fn address(report: &mut Report, at: usize, key: &str, text: &str) -> Option<
         report.at(at, key, format!("`{text}` does not say which registers it means"), way_out);
         return None;
     };
-    let area = one_of(report, at, key, area, &Area::ALL)?;
+    let Some((_, area)) = Area::ALL.into_iter().find(|(name, _)| *name == area) else {
+        let right = nearest(area, Area::ALL.map(|(name, _)| name)).unwrap_or("holding");
+        let way_out = format!("write `{right}` instead of `{area}`; known: coil, discrete, holding, input");
+        report.at(at, key, format!("`{area}` is not known here"), way_out);
+        return None;
+    };
     let plain = number
         .strip_prefix("0x")
         .map_or_else(|| number.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok());
@@ -202,7 +218,9 @@ pub fn address(report: &mut Report, at: usize, key: &str, text: &str) -> Option<
             let address = u16::try_from(wide).ok();
             if address.is_none() {
                 let right = without_base(wide);
-                let way_out = format!("write `{right}` instead of `{number}`: the address on the wire, from 0 to 65535, without the base that manuals print before it");
+                let way_out = format!(
+                    "write `{right}` instead of `{number}`: the address on the wire, from 0 to 65535, without the base that manuals print before it"
+                );
                 report.at(at, key, format!("address {wide} does not exist in Modbus"), way_out);
             }
             address.map(|address| (area, address))
@@ -210,7 +228,11 @@ pub fn address(report: &mut Report, at: usize, key: &str, text: &str) -> Option<
         None => {
             let digits: String = text.chars().filter(char::is_ascii_digit).collect();
             let right = digits.parse::<u16>().unwrap_or(0);
-            let way_out = format!("write `{} = \"{}:{right}\"`, with the address on the wire", last(key), area_name(area));
+            let way_out = format!(
+                "write `{} = \"{}:{right}\"`, with the address on the wire",
+                last(key),
+                area_name(area)
+            );
             report.at(at, key, format!("`{text}` has no address"), way_out);
             None
         }
@@ -219,30 +241,54 @@ pub fn address(report: &mut Report, at: usize, key: &str, text: &str) -> Option<
 
 fn readable(mut section: Section, report: &mut Report, head: &Head) -> Option<Readable> {
     let unit = unit_of(&mut section, report, head);
-    let at = section.required_text(report, "at", "add `at = \"holding:0\"`, with the first address that may be read");
+    let at = section.required_text(
+        report,
+        "at",
+        "add `at = \"holding:0\"`, with the first address that may be read",
+    );
     let last = section.whole(report, "to", 0, 65_535);
     if last.is_none() {
         if section.get("to").is_none() {
             let at = at.as_ref().and_then(|at| at.value.rsplit(':').next()).unwrap_or("0");
-            section.missing(report, "to", &format!("add `to = {at}`, with the last address that may be read"));
+            section.missing(
+                report,
+                "to",
+                &format!("add `to = {at}`, with the last address that may be read"),
+            );
         }
     }
     section.required_text(report, "source", "add `source = \"...\"`: who says that this hole may be read");
     let (area, first) = at.and_then(|at| address(report, at.at, &section.key("at"), at.value))?;
+    if last.is_some_and(|last| last < i64::from(first)) {
+        let cause = "the hole ends before its first address";
+        report.at(section.start, &section.key("to"), cause, format!("write `to = {first}`, or more"));
+    }
     section.finish(report);
     Some(Readable { unit: unit?, area, first, last: u16::try_from(last?).ok()? })
 }
 
 fn expect(mut section: Section, report: &mut Report, head: &Head) -> Option<Expect> {
     let unit = unit_of(&mut section, report, head);
-    let at =
-        section.required_text(report, "at", "add `at = \"holding:0\"`, with the register that holds the setting");
+    let at = section.required_text(
+        report,
+        "at",
+        "add `at = \"holding:0\"`, with the register that holds the setting",
+    );
     let values = section.wholes(report, "values").unwrap_or_default();
     let fitting: Vec<u16> = values.iter().filter_map(|value| u16::try_from(*value).ok()).collect();
     if fitting.is_empty() || fitting.len() != values.len() {
-        section.wrong_value(report, "values", "[0]", "with what the register may hold, numbers from 0 to 65535");
+        section.wrong_value(
+            report,
+            "values",
+            "[0]",
+            "with what the register may hold, numbers from 0 to 65535",
+        );
     }
-    let warning = section.required_text(report, "warning", "add `warning = \"...\"`: what another value means, and what to do");
+    let warning = section.required_text(
+        report,
+        "warning",
+        "add `warning = \"...\"`: what another value means, and what to do",
+    );
     section.required_text(report, "source", "add `source = \"...\"`: who says so");
     let place = at.and_then(|at| address(report, at.at, &section.key("at"), at.value));
     section.finish(report);

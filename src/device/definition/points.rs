@@ -44,6 +44,7 @@ const UNITS: [(&str, (Unit, i64)); 15] = [
 /// One `[[point]]`.
 pub fn point(mut section: Section, report: &mut Report, head: &Head) -> Option<Point> {
     let line = report.line(section.start);
+    let before = report.mistakes.len();
     let signal = signal(&mut section, report);
     if let Some(name) = section.get("signal").and_then(|value| value.get_ref().as_str()) {
         section.path = name.to_owned();
@@ -58,12 +59,16 @@ pub fn point(mut section: Section, report: &mut Report, head: &Head) -> Option<P
     let stride = section.whole(report, "stride", 1, 1_000).and_then(|n| u16::try_from(n).ok()).unwrap_or(1);
     let optional = section.flag(report, "optional").unwrap_or(false);
     let witness = section.text(report, "witness");
-    let source =
-        section.required_text(report, "source", "add `source = \"...\"`: document and page, or project and file");
+    let source = section.required_text(
+        report,
+        "source",
+        "add `source = \"...\"`: document and page, or project and file",
+    );
     // A phase or place that could not be read must not hide the mistakes in the rest of the table.
     let quantity = signal.map_or(Quantity::LoadPower, |(quantity, _)| quantity);
     let codec = codec(&mut section, report, head, quantity, place.as_ref());
-    let examples = examples(&mut section, report, &codec, place.as_ref());
+    let known = report.mistakes.len() == before;
+    let examples = examples(&mut section, report, &codec, place.as_ref(), known);
     let witness = witness.and_then(|found| witness_of(&section, report, &found, place.as_ref()));
     section.finish(report);
     let (quantity, phase) = signal?;
@@ -85,14 +90,21 @@ pub fn point(mut section: Section, report: &mut Report, head: &Head) -> Option<P
 }
 
 fn signal(section: &mut Section, report: &mut Report) -> Option<(Quantity, Phase)> {
-    let found = section.required_text(report, "signal", "add `signal = \"grid.power\"`, with the name of the value")?;
-    if let Some(Signal { quantity, phase, device: None }) = Signal::parse(found.value) {
+    let found = section.required_text(
+        report,
+        "signal",
+        "add `signal = \"grid.power\"`, with the name of the value",
+    )?;
+    let parsed = Signal::parse(found.value);
+    if let Some(Signal { quantity, phase, device: None }) = parsed {
         return Some((quantity, phase));
     }
+    let of_device = parsed.map(|signal| Signal::site(signal.quantity, signal.phase).name());
     let names: Vec<String> = Quantity::ALL.iter().map(|quantity| quantity.name().to_owned()).collect();
     let near = nearest(found.value, names.iter().map(String::as_str));
-    let right = near.unwrap_or("grid.power");
-    let way_out = format!("write `{right}` instead of `{}`, or another signal name, without a device", found.value);
+    let right = of_device.as_deref().or(near).unwrap_or("grid.power");
+    let way_out =
+        format!("write `{right}` instead of `{}`, or another signal name, without a device", found.value);
     report.at(found.at, "signal", format!("there is no signal `{}`", found.value), way_out);
     None
 }
@@ -101,7 +113,11 @@ fn signal(section: &mut Section, report: &mut Report) -> Option<(Quantity, Phase
 pub fn place(section: &mut Section, report: &mut Report) -> Option<Place> {
     let key = section.key("at");
     let Some(value) = section.get("at") else {
-        section.missing(report, "at", "add `at = \"holding:0\"`, with the address on the wire, or \"sunspec:103.W\"");
+        section.missing(
+            report,
+            "at",
+            "add `at = \"holding:0\"`, with the address on the wire, or \"sunspec:103.W\"",
+        );
         return None;
     };
     let list: Vec<&Spanned<DeValue>> = match value.get_ref() {
@@ -119,13 +135,23 @@ pub fn place(section: &mut Section, report: &mut Report) -> Option<Place> {
                 return address(report, at, &key, text).map(|(area, address)| Place::Fixed(area, address));
             }
             None => {
-                report.at(at, &key, "only SunSpec points have alternatives", format!("write `at = \"{text}\"`, or another one of them"));
+                report.at(
+                    at,
+                    &key,
+                    "only SunSpec points have alternatives",
+                    format!("write `at = \"{text}\"`, or another one of them"),
+                );
                 return None;
             }
         }
     }
     if entries.is_empty() {
-        report.at(value.span().start, &key, "is empty", "write `at = \"holding:0\"`, with the address on the wire");
+        report.at(
+            value.span().start,
+            &key,
+            "is empty",
+            "write `at = \"holding:0\"`, with the address on the wire",
+        );
         return None;
     }
     Some(Place::SunSpec(entries))
@@ -137,10 +163,16 @@ fn entry(report: &mut Report, at: usize, key: &str, name: &str) -> Option<Entry>
     let found = models::entry(model, point);
     if found.is_none() {
         let known: Vec<&str> = models::names(model).collect();
-        let right = nearest(point, known.iter().copied()).or(known.first().copied());
+        let begun =
+            known.iter().copied().filter(|known| point.starts_with(known)).max_by_key(|known| known.len());
+        let right = begun.or_else(|| nearest(point, known.iter().copied())).or(known.first().copied());
         let way_out = match right {
-            None => format!("write `103.W` instead of `{name}`, or another of models 101-103, 111-113, 120, 121, 123"),
-            Some(right) => format!("write `{model}.{right}` instead of `{name}`; known: {}", known.join(", ")),
+            None => format!(
+                "write `103.W` instead of `{name}`, or another of models 101-103, 111-113, 120, 121, 123"
+            ),
+            Some(right) => {
+                format!("write `{model}.{right}` instead of `{name}`; known: {}", known.join(", "))
+            }
         };
         report.at(at, key, format!("`sunspec:{name}` is not known"), way_out);
     }
@@ -194,6 +226,7 @@ fn kind(section: &mut Section, report: &mut Report, place: Option<&Place>) -> Op
             None
         }
         (Some(Place::Fixed(area, _)), None) if area.is_bits() => Some(Kind::Bool),
+        (None, None) if section.get("at").is_some() => None,
         (_, None) => {
             let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
             section.missing(report, "as", &format!("add `as = \"u16\"`, or another of {}", names.join(", ")));
@@ -218,7 +251,18 @@ fn carried_steps(section: &mut Section, report: &mut Report, quantity: Quantity)
     let own = Ratio::whole(quantity.unit().steps());
     let Some(found) = section.text(report, "unit") else { return own };
     let key = section.key("unit");
-    let Some((unit, steps)) = one_of(report, found.at, &key, found.value, &UNITS) else { return own };
+    let own_units = || UNITS.iter().filter(|(_, (unit, _))| *unit == quantity.unit()).map(|(name, _)| *name);
+    let Some((_, (unit, steps))) = UNITS.into_iter().find(|(name, _)| *name == found.value) else {
+        let alike = own_units().find(|name| name.eq_ignore_ascii_case(found.value));
+        let way_out = match alike.or_else(|| own_units().next()) {
+            Some(right) => {
+                format!("write `unit = \"{right}\"`; known: {}", own_units().collect::<Vec<_>>().join(", "))
+            }
+            None => "remove `unit`: this is a code or a flag".to_owned(),
+        };
+        report.at(found.at, &key, format!("`{}` is not known here", found.value), way_out);
+        return own;
+    };
     if unit != quantity.unit() {
         let cause = format!(
             "`{}` is carried in {}, not in {}",
@@ -226,8 +270,7 @@ fn carried_steps(section: &mut Section, report: &mut Report, quantity: Quantity)
             quantity.unit().symbol(),
             found.value
         );
-        let right = UNITS.iter().find(|(_, (own, _))| *own == quantity.unit()).map(|(name, _)| *name);
-        let way_out = match right {
+        let way_out = match own_units().next() {
             Some(right) => format!("write `unit = \"{right}\"`, or choose another signal"),
             None => "remove `unit`: this is a code or a flag".to_owned(),
         };
@@ -240,6 +283,11 @@ fn absent(section: &mut Section, report: &mut Report, kind: Kind) -> Vec<u64> {
     let bits = u32::from(kind.width()).saturating_mul(16);
     let mask = 1_u64.checked_shl(bits).map_or(u64::MAX, |over| over.saturating_sub(1));
     let marks = section.wholes(report, "absent").unwrap_or_default();
+    if let Some(wide) = marks.iter().find(|mark| i64::try_from(mask).is_ok_and(|mask| **mark > mask)) {
+        let cause = format!("the mark {wide:#X} is wider than the value");
+        let way_out = format!("write `absent = {mask:#X}`, the mark in the value's own width");
+        report.at(section.start, &section.key("absent"), cause, way_out);
+    }
     // A negative mark means its two's complement in the value's own width.
     marks.into_iter().map(|mark| u64::from_be_bytes(mark.to_be_bytes()) & mask).collect()
 }
@@ -307,7 +355,10 @@ fn range(section: &mut Section, report: &mut Report, steps: Ratio) -> Option<(i6
                 Some([most, least]) => (unscaled(*least, steps), unscaled(*most, steps)),
                 _ => (0, 1_000),
             };
-            let way_out = format!("write `range = [{}, {}]`, smallest and largest in the point's unit", turned.0, turned.1);
+            let way_out = format!(
+                "write `range = [{}, {}]`, smallest and largest in the point's unit",
+                turned.0, turned.1
+            );
             report.at(value.span().start, &section.key("range"), "is no range", way_out);
             None
         }
@@ -341,6 +392,7 @@ fn examples(
     report: &mut Report,
     codec: &Codec,
     place: Option<&Place>,
+    known: bool,
 ) -> Vec<Example> {
     let mut examples = Vec::new();
     let own = section.start;
@@ -365,21 +417,33 @@ fn examples(
         let Some(Some(value)) = value else {
             let right = codec.decode(&raw, exponent).ok().flatten();
             let right = right.map_or("\"unknown\"".to_owned(), |value| told(value, codec.unit));
-            given.wrong_value(report, "value", &right, "the value in the signal's unit, true, false or \"unknown\"");
+            given.wrong_value(
+                report,
+                "value",
+                &right,
+                "the value in the signal's unit, true, false or \"unknown\"",
+            );
             continue;
         };
         let at = if given.start > 0 { given.start } else { own };
         match codec.decode(&raw, exponent) {
+            // Where the point itself has a mistake, its words prove nothing.
+            _ if !known => {}
             Ok(found) if found == value => {}
             Ok(found) => {
-                let show = |value: Option<i64>| value.map_or("\"unknown\"".to_owned(), |v| told(v, codec.unit));
+                let show =
+                    |value: Option<i64>| value.map_or("\"unknown\"".to_owned(), |v| told(v, codec.unit));
                 let cause = format!("these words decode to {}, not to {}", show(found), show(value));
-                let way_out = format!("write `value = {}` if that is right; else correct the words, or the point's scale and layout", show(found));
+                let way_out = format!(
+                    "write `value = {}` if that is right; else correct the words, or the point's scale and layout",
+                    show(found)
+                );
                 report.at(at, &format!("{}.value", given.path), cause, way_out);
             }
             Err(_) => {
                 let cause = format!("{} words for a value of {}", raw.len(), codec.width());
-                let way_out = format!("write `words = {}`, with exactly the registers of the value", sample(codec));
+                let way_out =
+                    format!("write `words = {}`, with exactly the registers of the value", sample(codec));
                 report.at(at, &given.path, cause, way_out);
             }
         }
@@ -406,7 +470,11 @@ fn zeros(codec: &Codec) -> String {
 /// Words of zeros and what they mean.
 fn sample(codec: &Codec) -> String {
     let raw = vec![0; usize::from(codec.width().min(125))];
-    let value = codec.decode(&raw, 0).ok().flatten().map_or("\"unknown\"".to_owned(), |value| told(value, codec.unit));
+    let value = codec
+        .decode(&raw, 0)
+        .ok()
+        .flatten()
+        .map_or("\"unknown\"".to_owned(), |value| told(value, codec.unit));
     format!("{{ raw = {}, value = {value}, origin = \"constructed\" }}", zeros(codec))
 }
 
@@ -422,8 +490,11 @@ pub fn raw(section: &mut Section, report: &mut Report) -> Vec<u16> {
 
 /// `origin = ".."` of an example.
 pub fn origin(section: &mut Section, report: &mut Report) -> Option<Origin> {
-    let found =
-        section.required_text(report, "origin", "add `origin = \"constructed\"`, or \"recorded\" or \"documented\"")?;
+    let found = section.required_text(
+        report,
+        "origin",
+        "add `origin = \"constructed\"`, or \"recorded\" or \"documented\"",
+    )?;
     one_of(report, found.at, &section.key("origin"), found.value, &ORIGINS)
 }
 

@@ -27,6 +27,11 @@ impl<'a> Report<'a> {
         self.lines.number(at)
     }
 
+    /// Whether anything is wrong with a part of the file.
+    pub fn is_about(&self, part: &str) -> bool {
+        self.mistakes.iter().any(|mistake| mistake.key.starts_with(part))
+    }
+
     /// Whether so much is wrong that nothing more is looked for.
     pub fn is_full(&self) -> bool {
         self.mistakes.len() >= MOST_MISTAKES
@@ -93,7 +98,12 @@ pub fn one_of<T: Copy>(
     } else {
         format!("write `{right}` instead of `{word}`")
     };
-    report.at(at, key, format!("`{word}` is not known here"), format!("{instead}; known: {}", names.join(", ")));
+    report.at(
+        at,
+        key,
+        format!("`{word}` is not known here"),
+        format!("{instead}; known: {}", names.join(", ")),
+    );
     None
 }
 
@@ -139,7 +149,12 @@ impl<'a> Section<'a> {
     fn wrong(&self, report: &mut Report, key: &str, value: &Spanned<DeValue<'_>>, right: &str, wanted: &str) {
         let kind = value.get_ref().type_str();
         let cause = format!("this {kind} is not {wanted}");
-        report.at(value.span().start, &self.key(key), cause, format!("write `{key} = {right}`, or other {wanted}"));
+        report.at(
+            value.span().start,
+            &self.key(key),
+            cause,
+            format!("write `{key} = {right}`, or other {wanted}"),
+        );
     }
 
     /// The text of a value that should have been one.
@@ -153,6 +168,11 @@ impl<'a> Section<'a> {
     }
 
     pub fn missing(&self, report: &mut Report, key: &str, way_out: &str) {
+        // A misspelt key is told when the table is finished, and is then not missing too.
+        let slip = |known: &str| known.len() > 3 && distance(known, key) == 1;
+        if self.table.keys().any(|other| slip(other.get_ref())) {
+            return;
+        }
         report.at(self.start, &self.key(key), format!("`{key}` is missing"), way_out);
     }
 
@@ -161,7 +181,12 @@ impl<'a> Section<'a> {
         match self.get(key) {
             Some(value) => {
                 let cause = format!("`{key}` cannot be this");
-                report.at(value.span().start, &self.key(key), cause, format!("write `{key} = {right}`, {why}"));
+                report.at(
+                    value.span().start,
+                    &self.key(key),
+                    cause,
+                    format!("write `{key} = {right}`, {why}"),
+                );
             }
             None => self.missing(report, key, &format!("add `{key} = {right}`, {why}")),
         }
@@ -230,7 +255,13 @@ impl<'a> Section<'a> {
         };
         if list.is_none() {
             let right = number_in(value.get_ref()).filter(|text| text.parse::<i64>().is_ok());
-            self.wrong(report, key, value, &right.unwrap_or_else(|| "[0]".to_owned()), "a whole number or a list of them");
+            self.wrong(
+                report,
+                key,
+                value,
+                &right.unwrap_or_else(|| "[0]".to_owned()),
+                "a whole number or a list of them",
+            );
         }
         list
     }
@@ -260,7 +291,12 @@ impl<'a> Section<'a> {
     pub fn section(&mut self, report: &mut Report, key: &'static str) -> Option<Section<'a>> {
         let value = self.get(key)?;
         let DeValue::Table(table) = value.get_ref() else {
-            report.at(value.span().start, &self.key(key), "is no table", format!("remove `{key}`, or write it as a table"));
+            report.at(
+                value.span().start,
+                &self.key(key),
+                "is no table",
+                format!("remove `{key}`, or write it as a table"),
+            );
             return None;
         };
         Some(Section::new(table, &self.key(key), value.span().start))
@@ -278,7 +314,12 @@ impl<'a> Section<'a> {
             if let DeValue::Table(table) = item.get_ref() {
                 sections.push(Section::new(table, &self.key(key), item.span().start));
             } else {
-                report.at(item.span().start, &self.key(key), "is no table", format!("remove `{key}`, or write it as [[{key}]]"));
+                report.at(
+                    item.span().start,
+                    &self.key(key),
+                    "is no table",
+                    format!("remove `{key}`, or write it as [[{key}]]"),
+                );
             }
         }
         sections
@@ -291,11 +332,17 @@ impl<'a> Section<'a> {
                 return;
             }
             if !self.known.contains(&key) {
-                let near = nearest(key, self.known.iter().copied()).filter(|near| !self.table.contains_key(*near));
-                let known = self.known.join(", ");
+                let is_list = matches!(value.get_ref(), DeValue::Array(_));
+                let near = nearest(key, self.known.iter().copied());
+                let near = near.filter(|near| is_list || !self.table.contains_key(*near));
+                let mut known = self.known.clone();
+                known.dedup();
+                let known = known.join(", ");
                 let way_out = match near {
                     Some(near) => format!("write `{near}` instead of `{key}`, or remove it"),
-                    None if value_is_table(value) => format!("remove `[{}]`; known here: {known}", self.key(key)),
+                    None if value_is_table(value) => {
+                        format!("remove `[{}]`; known here: {known}", self.key(key))
+                    }
                     None => format!("remove `{key}`; known here: {known}"),
                 };
                 report.at(at, &self.key(key), format!("`{key}` means nothing here"), way_out);
@@ -317,7 +364,8 @@ fn number_in(value: &DeValue<'_>) -> Option<String> {
         _ => return None,
     };
     let text = text.trim();
-    let end = text.find(|letter: char| !(letter.is_ascii_digit() || "+-.".contains(letter))).unwrap_or(text.len());
+    let end =
+        text.find(|letter: char| !(letter.is_ascii_digit() || "+-.".contains(letter))).unwrap_or(text.len());
     let number = text.get(..end)?;
     Ratio::parse(number).map(|_| number.trim_start_matches('+').to_owned())
 }

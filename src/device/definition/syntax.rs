@@ -157,7 +157,10 @@ fn rewrites(line: &str) -> Vec<String> {
     }
     if value.starts_with('[') {
         let words = value.trim_matches(['[', ']']).split(',').map(bare).filter(|word| !word.is_empty());
-        all.push(format!("{key} = [{}]", words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")));
+        all.push(format!(
+            "{key} = [{}]",
+            words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+        ));
     }
     match value {
         "yes" | "Yes" | "YES" | "on" | "On" => all.push(format!("{key} = true")),

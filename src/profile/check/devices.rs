@@ -10,8 +10,8 @@ use crate::device::definition::{self, Definition};
 use crate::device::library;
 use crate::device::order::ControlKind;
 use crate::profile::draft::{DeviceDraft, Draft, Framing, Mode, Role};
-use crate::profile::layer::Origin;
 use crate::profile::file;
+use crate::profile::layer::Origin;
 use crate::profile::nearest::nearest;
 use crate::profile::offer::{self, Offer};
 use crate::profile::wire::Resolved;
@@ -91,7 +91,8 @@ pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
     let mut devices = Vec::new();
     let mut known = BTreeMap::new();
     for (name, device) in &draft.devices {
-        let definition = device.definition.as_deref().and_then(|_| definition(name, device, &mut known, findings));
+        let definition =
+            device.definition.as_deref().and_then(|_| definition(name, device, &mut known, findings));
         let offer = match &definition {
             Some(definition) => {
                 let chosen = units(device, Some(definition));
@@ -111,7 +112,12 @@ pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
 /// Definitions that were read already, by their files.
 type Known = BTreeMap<String, Option<Arc<Definition>>>;
 
-fn definition(name: &str, device: &DeviceDraft, known: &mut Known, findings: &mut Findings<'_>) -> Option<Arc<Definition>> {
+fn definition(
+    name: &str,
+    device: &DeviceDraft,
+    known: &mut Known,
+    findings: &mut Findings<'_>,
+) -> Option<Arc<Definition>> {
     let wanted = device.definition.as_deref().unwrap_or_default();
     let key = format!("device.{name}.definition");
     let is_path = wanted.starts_with('.') || wanted.starts_with('/') || wanted.ends_with(".toml");
@@ -197,7 +203,10 @@ fn one(device: &Resolved, findings: &mut Findings<'_>) {
         findings.refuse(
             &key("roles"),
             "the device plays no part",
-            format!("{} to only show it, or what it is, such as [\"battery\", \"inverter\"]", findings.write(&key("roles"), "[\"io\"]")),
+            format!(
+                "{} to only show it, or what it is, such as [\"battery\", \"inverter\"]",
+                findings.write(&key("roles"), "[\"io\"]")
+            ),
         );
     }
     if let Some(text) = draft.address.as_deref().filter(|text| address(text).is_none()) {
@@ -246,7 +255,11 @@ fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<
         None if device.draft.unit.is_some() => findings.refuse(
             &format!("device.{}.unit", device.name),
             "the definition has several units, and none stands for the whole device",
-            format!("write `units.{}` instead of `unit`, or another of {}", names.first().unwrap_or(&"device"), names.join(", ")),
+            format!(
+                "write `units.{}` instead of `unit`, or another of {}",
+                names.first().unwrap_or(&"device"),
+                names.join(", ")
+            ),
         ),
         Some(_) | None => {}
     }
@@ -332,7 +345,10 @@ fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
         findings.refuse(
             &format!("device.{}.rating", device.name),
             "the most this PV inverter can make is not known, so a limit could not be shared out",
-            format!("{} (its nameplate)", findings.write(&format!("device.{}.rating", device.name), "\"10 kW\"")),
+            format!(
+                "{} (its nameplate)",
+                findings.write(&format!("device.{}.rating", device.name), "\"10 kW\"")
+            ),
         );
     }
 }
@@ -378,14 +394,22 @@ fn channels(draft: &DeviceDraft, device: &Resolved, offer: &Offer, findings: &mu
             if inputs == 0 {
                 findings.remove(&key("running_input"))
             } else {
-                format!("{}, or another number from 1 to {inputs}", findings.write(&key("running_input"), "1"))
+                format!(
+                    "{}, or another number from 1 to {inputs}",
+                    findings.write(&key("running_input"), "1")
+                )
             },
         );
     }
 }
 
 /// The framing of the others where a device speaks it; else a connection of its own.
-fn other_framing(device: &Resolved, theirs: Framing, (host, port): &(String, u16), findings: &Findings<'_>) -> String {
+fn other_framing(
+    device: &Resolved,
+    theirs: Framing,
+    (host, port): &(String, u16),
+    findings: &Findings<'_>,
+) -> String {
     let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
     let spoken = match theirs {
         Framing::Tcp => definition::Framing::Tcp,
@@ -396,7 +420,8 @@ fn other_framing(device: &Resolved, theirs: Framing, (host, port): &(String, u16
         let way_out = findings.write(&key("framing"), &format!("\"{}\"", theirs.name()));
         return format!("{way_out}, as the other has it, or correct an address");
     }
-    let way_out = findings.write(&key("address"), &format!("\"{host}:{}\"", port.checked_add(1).unwrap_or(502)));
+    let way_out =
+        findings.write(&key("address"), &format!("\"{host}:{}\"", port.checked_add(1).unwrap_or(502)));
     format!("{way_out} or whatever its own address is")
 }
 

@@ -60,7 +60,9 @@ impl Findings<'_> {
             return format!("add `{word} = {value}` below `[{table}]`");
         }
         match table.rsplit_once('.') {
-            Some((above, inner)) if effective.opened.contains(above) && !effective.sections.contains_key(table) => {
+            Some((above, inner))
+                if effective.opened.contains(above) && !effective.sections.contains_key(table) =>
+            {
                 format!("add `{inner}.{word} = {value}` below `[{above}]`")
             }
             _ => format!("add `[{table}]` and below it `{word} = {value}`"),

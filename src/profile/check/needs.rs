@@ -88,7 +88,10 @@ fn power(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
         findings.refuse(
             "phases",
             "phases = \"individual\" needs grid.power of every phase, and no device provides them",
-            format!("{}, or give a three-phase meter the role \"grid-meter\"", findings.write("phases", "\"total\"")),
+            format!(
+                "{}, or give a three-phase meter the role \"grid-meter\"",
+                findings.write("phases", "\"total\"")
+            ),
         );
     }
 }
@@ -177,7 +180,8 @@ fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut 
         if used.is_some() && !have {
             let own = format!("policy.generator.{name}");
             for key in said_of(&own, findings) {
-                let way_out = format!("{}, or give the device that knows {input} its role", findings.remove(&key));
+                let way_out =
+                    format!("{}, or give the device that knows {input} its role", findings.remove(&key));
                 let cause = format!("the {name} condition needs {input}, and no device provides it");
                 findings.refuse(&key, cause, way_out);
             }

@@ -33,7 +33,8 @@ pub fn owned_once(devices: &[Resolved], findings: &mut Findings<'_>) {
 fn asked(device: &Resolved, definition: &Definition) -> Vec<(String, u8)> {
     let chosen = units(&device.draft, Some(definition));
     let all = definition.units.iter().enumerate().filter(|(at, _)| is_asked(definition, &chosen, *at));
-    all.filter_map(|(_, unit)| Some((unit.name.clone(), chosen.get(&unit.name).copied().or(unit.default)?))).collect()
+    all.filter_map(|(_, unit)| Some((unit.name.clone(), chosen.get(&unit.name).copied().or(unit.default)?)))
+        .collect()
 }
 
 fn shared(
@@ -47,7 +48,8 @@ fn shared(
     let free = (1..=247_u8).find(|id| !owners.contains_key(&(endpoint.clone(), *id))).unwrap_or(247);
     let named = device.draft.units.contains_key(unit)
         || device.definition.as_ref().is_some_and(|definition| definition.units.len() > 1);
-    let key = format!("device.{}.{}", device.name, if named { format!("units.{unit}") } else { "unit".to_owned() });
+    let key =
+        format!("device.{}.{}", device.name, if named { format!("units.{unit}") } else { "unit".to_owned() });
     let way_out = findings.write(&key, &free.to_string());
     findings.refuse(
         &key,
@@ -57,7 +59,9 @@ fn shared(
 }
 
 fn setpoint(devices: &[Resolved], findings: &mut Findings<'_>) {
-    let keeps = |device: &&Resolved| device.draft.roles.contains(&Role::Inverter) && device.draft.mode == Mode::Supervise;
+    let keeps = |device: &&Resolved| {
+        device.draft.roles.contains(&Role::Inverter) && device.draft.mode == Mode::Supervise
+    };
     let mut keepers = devices.iter().filter(keeps);
     let Some(first) = keepers.next() else { return };
     for device in keepers {
@@ -65,7 +69,10 @@ fn setpoint(devices: &[Resolved], findings: &mut Findings<'_>) {
         let way_out = findings.write(&key, &without(device, Role::Inverter));
         findings.refuse(
             &key,
-            format!("{} and {} both keep the grid setpoint, and they would work against each other", first.name, device.name),
+            format!(
+                "{} and {} both keep the grid setpoint, and they would work against each other",
+                first.name, device.name
+            ),
             format!("{way_out}, or let one of them be ordered: mode = \"direct\""),
         );
     }

@@ -16,7 +16,8 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
     if let (Some(rating), Some(breaker)) = (draft.generator.policy.rating, draft.generator.breaker)
         && rating > breaker
     {
-        let way_out = findings.write("policy.generator.rating", &quoted(Measure::Power, i64::from(breaker.0)));
+        let way_out =
+            findings.write("policy.generator.rating", &quoted(Measure::Power, i64::from(breaker.0)));
         findings.refuse(
             "policy.generator.rating",
             format!("the generator may deliver {rating}, more than its breaker carries, {breaker}"),
@@ -62,7 +63,11 @@ fn starts_too_late(draft: &Draft, findings: &mut Findings<'_>) {
             "the set starts at {} %, below what is reserved, {reserve}: discharge has ended by then",
             Measure::Percent.print(start)
         );
-        findings.refuse("policy.generator.soc.start", cause, format!("{way_out}, or more, or lower the reserve"));
+        findings.refuse(
+            "policy.generator.soc.start",
+            cause,
+            format!("{way_out}, or more, or lower the reserve"),
+        );
     }
     let floor = battery.voltage_floor.map(|floor| i64::from(floor.0));
     if let (Some(floor), Some(start)) = (floor, generator.voltage.start)
@@ -71,8 +76,14 @@ fn starts_too_late(draft: &Draft, findings: &mut Findings<'_>) {
     {
         let way_out = findings.write("policy.generator.voltage.start", &quoted(Measure::Voltage, floor));
         let (start, floor) = (Measure::Voltage.print(start), Measure::Voltage.print(floor));
-        let cause = format!("the set starts at {start}, below the voltage floor {floor}: discharge has ended by then");
-        findings.refuse("policy.generator.voltage.start", cause, format!("{way_out}, or more, or a lower floor"));
+        let cause = format!(
+            "the set starts at {start}, below the voltage floor {floor}: discharge has ended by then"
+        );
+        findings.refuse(
+            "policy.generator.voltage.start",
+            cause,
+            format!("{way_out}, or more, or a lower floor"),
+        );
     }
 }
 
@@ -112,6 +123,10 @@ fn voltages(draft: &Draft, findings: &mut Findings<'_>) {
             print(low),
             print(high)
         );
-        findings.refuse(key, cause, format!("{way_out}, or another voltage in between, or correct cells and chemistry"));
+        findings.refuse(
+            key,
+            cause,
+            format!("{way_out}, or another voltage in between, or correct cells and chemistry"),
+        );
     }
 }

@@ -16,12 +16,16 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "authority",
             "control = \"on\" needs the most power we may order",
-            format!("{} (your site's figure), or control = \"observe\"", findings.write("authority", "\"5 kW\"")),
+            format!(
+                "{} (your site's figure), or control = \"observe\"",
+                findings.write("authority", "\"5 kW\"")
+            ),
         );
     }
     timezone(&draft.policy.timezone, findings);
     if super::devices::listen(&draft.listen.0).is_none() {
-        let near = [format!("{}:8437", draft.listen.0), format!("127.0.0.1:{}", draft.listen.0.trim_matches(':'))];
+        let near =
+            [format!("{}:8437", draft.listen.0), format!("127.0.0.1:{}", draft.listen.0.trim_matches(':'))];
         let right = near.iter().find(|text| super::devices::listen(text).is_some());
         let right = right.map_or("127.0.0.1:8437", String::as_str);
         findings.refuse(
@@ -39,7 +43,10 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
             "the shortest cycle is longer than the longest",
             format!(
                 "{}, or less",
-                findings.write("policy.regulator.shortest_cycle", &quoted(Measure::Duration, draft.policy.regulator.longest_cycle.0))
+                findings.write(
+                    "policy.regulator.shortest_cycle",
+                    &quoted(Measure::Duration, draft.policy.regulator.longest_cycle.0)
+                )
             ),
         );
     }
@@ -82,7 +89,10 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
             format!("the lowest temperature {low} is not below the highest {high}"),
             format!(
                 "{}, or another value below temperature_max",
-                findings.write("policy.battery.temperature_min", &quoted(Measure::Temperature, i64::from(high.0).saturating_sub(100).max(-400)))
+                findings.write(
+                    "policy.battery.temperature_min",
+                    &quoted(Measure::Temperature, i64::from(high.0).saturating_sub(100).max(-400))
+                )
             ),
         );
     }
@@ -98,14 +108,20 @@ fn grid(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.grid.setpoint",
             format!("the setpoint {} imports more than import_limit {limit}", grid.setpoint),
-            format!("{}, or less", findings.write("policy.grid.setpoint", &quoted(Measure::Power, i64::from(limit.0)))),
+            format!(
+                "{}, or less",
+                findings.write("policy.grid.setpoint", &quoted(Measure::Power, i64::from(limit.0)))
+            ),
         );
     }
     if let Some(limit) = grid.export_limit.filter(|limit| -grid.setpoint > *limit) {
         findings.refuse(
             "policy.grid.setpoint",
             format!("the setpoint {} exports more than export_limit {limit}", grid.setpoint),
-            format!("{}, or more", findings.write("policy.grid.setpoint", &quoted(Measure::Power, i64::from((-limit).0)))),
+            format!(
+                "{}, or more",
+                findings.write("policy.grid.setpoint", &quoted(Measure::Power, i64::from((-limit).0)))
+            ),
         );
     }
 }
@@ -155,7 +171,10 @@ fn generator(draft: &Draft, findings: &mut Findings<'_>) {
             "quiet hours begin and end at the same time: that could mean always or never",
             format!(
                 "{}, or another time; to be quiet always, lower the thresholds themselves",
-                findings.write("policy.generator.quiet.to", if from.0 == 25_200 { "\"08:00\"" } else { "\"07:00\"" })
+                findings.write(
+                    "policy.generator.quiet.to",
+                    if from.0 == 25_200 { "\"08:00\"" } else { "\"07:00\"" }
+                )
             ),
         ),
         (Some(_), None) => findings.refuse(
@@ -176,7 +195,10 @@ fn generator(draft: &Draft, findings: &mut Findings<'_>) {
         if !hours && (condition.quiet_start.is_some() || condition.quiet_stop.is_some()) {
             let key = if condition.quiet_start.is_some() { "start" } else { "stop" };
             let path = format!("policy.generator.{name}.quiet.{key}");
-            let way_out = format!("{}, or say when: quiet = {{ from = \"22:00\", to = \"07:00\" }}", findings.remove(&path));
+            let way_out = format!(
+                "{}, or say when: quiet = {{ from = \"22:00\", to = \"07:00\" }}",
+                findings.remove(&path)
+            );
             findings.refuse(&path, "thresholds for quiet hours, and no quiet hours", way_out);
         }
     }
@@ -186,7 +208,10 @@ fn generator(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.generator.max_run",
             format!("the longest run is shorter than the minimum run {least}"),
-            format!("{}, or more, or \"0s\" for no alarm", findings.write("policy.generator.max_run", &format!("\"{least}\""))),
+            format!(
+                "{}, or more, or \"0s\" for no alarm",
+                findings.write("policy.generator.max_run", &format!("\"{least}\""))
+            ),
         );
     }
 }
@@ -209,7 +234,11 @@ fn thresholds(
         let other = condition.start.or(condition.stop).unwrap_or_default();
         let way_out = findings.write(&key(missing), &beyond(measure, other, rises(missing)));
         let cause = format!("the {name} condition has no {missing}");
-        findings.refuse(&key(missing), cause, format!("{way_out}, or another value, or remove its {present}"));
+        findings.refuse(
+            &key(missing),
+            cause,
+            format!("{way_out}, or another value, or remove its {present}"),
+        );
         return;
     };
     let side = if low_starts { "above" } else { "below" };
@@ -221,7 +250,11 @@ fn thresholds(
         let way_out = findings.write(&key(edge), &beyond(measure, other, rises(edge)));
         let (stop, start) = (measure.print(stop), measure.print(start));
         let cause = format!("{name} stops at {stop}, which is not {side} its start {start}");
-        findings.refuse(&key(edge), cause, format!("{way_out}, or another value, the stop {side} the start: {must}"));
+        findings.refuse(
+            &key(edge),
+            cause,
+            format!("{way_out}, or another value, the stop {side} the start: {must}"),
+        );
         return;
     }
     let (quiet_start, quiet_stop) =
@@ -266,7 +299,10 @@ fn timezone(name: &str, findings: &mut Findings<'_>) {
     findings.refuse(
         "site.timezone",
         format!("\"{name}\" is not a time zone"),
-        format!("{}, or another IANA name such as \"Europe/Paris\"", findings.write("site.timezone", &format!("\"{near}\""))),
+        format!(
+            "{}, or another IANA name such as \"Europe/Paris\"",
+            findings.write("site.timezone", &format!("\"{near}\""))
+        ),
     );
 }
 

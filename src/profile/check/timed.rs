@@ -39,7 +39,10 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.capacity",
             "a plan turns percent into power, and needs the battery's capacity for it",
-            format!("{} (your battery's figure), or remove the plan", findings.write("policy.battery.capacity", "\"10 kWh\"")),
+            format!(
+                "{} (your battery's figure), or remove the plan",
+                findings.write("policy.battery.capacity", "\"10 kWh\"")
+            ),
         );
     }
     overlaps(draft, findings);
@@ -50,7 +53,11 @@ fn missing(table: &str, what: &str, keys: &[(&str, bool, &str)], findings: &mut 
         if *missing {
             let path = format!("{table}.{key}");
             let way_out = findings.write(&path, example);
-            findings.refuse(&path, format!("the {what} has no {key}"), format!("{way_out} (your own figure)"));
+            findings.refuse(
+                &path,
+                format!("the {what} has no {key}"),
+                format!("{way_out} (your own figure)"),
+            );
         }
     }
 }

@@ -24,9 +24,15 @@ pub fn apply(text: &str, mistake: &Mistake) -> Result<String, String> {
         way_out.split_once(&format!("`{first}`{joint}`")).and_then(|(_, rest)| rest.split('`').next())
     };
     match verb {
-        "write" => match after(" instead of ") {
-            Some(wrong) => replace(text, mistake.line, wrong, first),
-            None => set(text, mistake, first),
+        "write" => match (after(" instead of "), after(" in ")) {
+            (Some(wrong), _) => replace(text, mistake.line, wrong, first),
+            (None, Some(header)) => {
+                let line =
+                    text.lines().position(|it| it.trim() == header).ok_or(format!("there is no {header}"))?
+                        + 1;
+                set(text, &Mistake { line, ..mistake.clone() }, first)
+            }
+            (None, None) => set(text, mistake, first),
         },
         "add" => match after(" and below it ") {
             Some(line) => Ok(format!("{}\n{first}\n{line}\n", text.trim_end())),
@@ -108,6 +114,15 @@ fn starts_table(line: &str) -> bool {
     line.trim_start().starts_with('[')
 }
 
+/// The lines that a mistake on this line may be about: this one, or all of the table whose header it is.
+fn lines_of_table(text: &str, line: usize) -> std::ops::RangeInclusive<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    if !lines.get(line - 1).is_some_and(|it| starts_table(it)) {
+        return line..=line;
+    }
+    line..=(line..lines.len()).find(|at| starts_table(lines[*at])).unwrap_or(lines.len())
+}
+
 /// `K = V`: in place of K's value at the mistake, or as a new line of the table that the mistake is about.
 fn set(text: &str, mistake: &Mistake, pair: &str) -> Result<String, String> {
     let (key, value) = pair.split_once(" = ").ok_or(format!("`{pair}` is no key with a value"))?;
@@ -115,16 +130,12 @@ fn set(text: &str, mistake: &Mistake, pair: &str) -> Result<String, String> {
     let lines: Vec<&str> = text.lines().collect();
     let here = lines.get(mistake.line - 1).copied().unwrap_or_default();
     let header = starts_table(here);
-    let last = if header {
-        (mistake.line..lines.len()).find(|at| starts_table(lines[*at])).unwrap_or(lines.len())
-    } else {
-        mistake.line
-    };
+    let body = lines_of_table(text, mistake.line);
     let places = places(text)?;
     let named = |place: &&Place| {
         place.path.iter().map(String::as_str).collect::<Vec<_>>().ends_with(&wanted) && !place.key.is_empty()
     };
-    let near = |place: &&Place| (mistake.line..=last).contains(&place.line) && named(place);
+    let near = |place: &&Place| body.contains(&place.line) && named(place);
     let mut fitting: Vec<&Place> = places.iter().filter(near).collect();
     // Where a line has the key more than once, the mistake's key says which is meant.
     let shared = |place: &Place| {
@@ -139,9 +150,12 @@ fn set(text: &str, mistake: &Mistake, pair: &str) -> Result<String, String> {
     }
     let parent = mistake.key.rsplit('.').nth(1).unwrap_or_default();
     let braces = |place: &&Place| {
-        line_of(text, place.value.start) == mistake.line && place.is_table && text[place.value.clone()].starts_with('{')
+        line_of(text, place.value.start) == mistake.line
+            && place.is_table
+            && text[place.value.clone()].starts_with('{')
     };
-    let inline = places.iter().filter(braces).max_by_key(|place| place.path.last().is_some_and(|it| it == parent));
+    let inline =
+        places.iter().filter(braces).max_by_key(|place| place.path.last().is_some_and(|it| it == parent));
     if let Some(place) = inline.filter(|_| !header) {
         let end = place.value.end - 1;
         let mut text = text.to_owned();
@@ -161,13 +175,20 @@ fn remove(text: &str, line: usize, what: &str) -> Result<(String, String), Strin
     if starts_table(what) {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let from = lines.iter().position(|it| it.trim() == what).ok_or(format!("there is no {what}"))?;
-        let to = (from + 1..lines.len()).find(|at| starts_table(lines[*at])).unwrap_or(lines.len());
+        let inner = what.trim_matches(['[', ']']);
+        let own = |line: &str| line.trim_start_matches('[').starts_with(&format!("{inner}."));
+        let to = (from + 1..lines.len())
+            .find(|at| starts_table(lines[*at]) && !own(lines[*at]))
+            .unwrap_or(lines.len());
         return Ok((lines[..from].concat() + &lines[to..].concat(), lines[from..to].concat()));
     }
     let wanted: Vec<&str> = what.split('.').collect();
     let places = places(text).unwrap_or_default();
+    let body = lines_of_table(text, line);
     let found = places.iter().find(|place| {
-        place.line == line && place.path.iter().map(String::as_str).collect::<Vec<_>>().ends_with(&wanted)
+        body.contains(&place.line)
+            && !place.key.is_empty()
+            && place.path.iter().map(String::as_str).collect::<Vec<_>>().ends_with(&wanted)
     });
     let range = match found {
         Some(place) => place.key.start..place.value.end,
