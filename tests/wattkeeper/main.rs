@@ -5,6 +5,7 @@ mod bench_site;
 mod corpus;
 mod cost;
 mod days;
+mod fuzz;
 mod loops;
 mod readme;
 mod rig;

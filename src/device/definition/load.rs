@@ -247,15 +247,9 @@ fn readable(mut section: Section, report: &mut Report, head: &Head) -> Option<Re
         "add `at = \"holding:0\"`, with the first address that may be read",
     );
     let last = section.whole(report, "to", 0, 65_535);
-    if last.is_none() {
-        if section.get("to").is_none() {
-            let at = at.as_ref().and_then(|at| at.value.rsplit(':').next()).unwrap_or("0");
-            section.missing(
-                report,
-                "to",
-                &format!("add `to = {at}`, with the last address that may be read"),
-            );
-        }
+    if last.is_none() && section.get("to").is_none() {
+        let at = at.as_ref().and_then(|at| at.value.rsplit(':').next()).unwrap_or("0");
+        section.missing(report, "to", &format!("add `to = {at}`, with the last address that may be read"));
     }
     section.required_text(report, "source", "add `source = \"...\"`: who says that this hole may be read");
     let (area, first) = at.and_then(|at| address(report, at.at, &section.key("at"), at.value))?;
