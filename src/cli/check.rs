@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::profile::report;
+use crate::profile::{self, report};
 
 use super::profile_args::ProfileArgs;
 
@@ -10,17 +10,24 @@ use super::profile_args::ProfileArgs;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    profile: ProfileArgs,
+    profile: Option<ProfileArgs>,
     /// Show every effective value and where it came from
     #[arg(long)]
     origin: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print every key that a profile may hold, with what it accepts, its default and its meaning
+    #[arg(long, exclusive = true)]
+    keys: bool,
 }
 
 pub fn run(args: &Args) -> ExitCode {
-    let result = args.profile.load();
+    let Some(named) = args.profile.as_ref().filter(|_| !args.keys) else {
+        print!("{}", profile::reference());
+        return ExitCode::SUCCESS;
+    };
+    let result = named.load();
     if args.json {
         println!("{:#}", report::json(&result, args.origin));
     } else {

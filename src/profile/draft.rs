@@ -27,6 +27,14 @@ pub struct Draft {
     pub temperature_max: Option<DeciCelsius>,
     /// Whether a BMS must speak.
     pub bms: Bms,
+    /// What the battery's cells are made of.
+    pub chemistry: Option<Chemistry>,
+    /// How many of them in series.
+    pub cells: Option<i64>,
+    /// The most import that contract and main fuse allow.
+    pub import_contract: Option<Watts>,
+    /// The most export that the contract allows.
+    pub export_contract: Option<Watts>,
     /// The generator.
     pub generator: GeneratorDraft,
     /// Devices by name.
@@ -71,6 +79,40 @@ pub enum Bms {
     None,
 }
 
+/// What a battery's cells are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chemistry {
+    /// Lithium iron phosphate.
+    Lfp,
+    /// Lithium nickel manganese cobalt oxide, and its relatives.
+    Nmc,
+    /// Lead acid, flooded or sealed.
+    LeadAcid,
+}
+
+impl Chemistry {
+    /// Its kebab-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lfp => "lfp",
+            Self::Nmc => "nmc",
+            Self::LeadAcid => "lead-acid",
+        }
+    }
+
+    /// Lowest and highest voltage that one cell may have in use, in mV, after the makers' data sheets: from empty
+    /// under load to the end of charge, for lead acid to the end of equalisation.
+    #[must_use]
+    pub fn cell(self) -> (i64, i64) {
+        match self {
+            Self::Lfp => (2_500, 3_650),
+            Self::Nmc => (2_700, 4_250),
+            Self::LeadAcid => (1_750, 2_650),
+        }
+    }
+}
+
 /// The generator's part of the profile.
 #[derive(Clone, Debug, Default)]
 pub struct GeneratorDraft {
@@ -78,6 +120,8 @@ pub struct GeneratorDraft {
     pub policy: GeneratorPolicy,
     /// As the operator said; otherwise the wiring tells.
     pub feedback: Option<bool>,
+    /// What the breaker behind the generator carries.
+    pub breaker: Option<Watts>,
     /// Start delay of the conditions that name none.
     pub start_for: Span,
     /// Stop delay of the conditions that name none.
@@ -181,6 +225,7 @@ words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual);
 words!(GuardKind, GUARD: "standard" => Standard, "victron-compatible" => VictronCompatible);
 words!(OnLoss, ON_LOSS: "keep" => Keep, "start" => Start, "stop" => Stop);
 words!(Bms, BMS: "auto" => Auto, "required" => Required, "none" => None);
+words!(Chemistry, CHEMISTRY: "lfp" => Lfp, "nmc" => Nmc, "lead-acid" => LeadAcid);
 words!(Framing, FRAMING: "tcp" => Tcp, "rtu-over-tcp" => RtuOverTcp);
 words!(Mode, MODE: "direct" => Direct, "supervise" => Supervise);
 words!(Role, ROLES:
@@ -201,6 +246,17 @@ impl Role {
             Self::GeneratorContact => "generator-contact",
             Self::LoadMeter => "load-meter",
             Self::Io => "io",
+        }
+    }
+}
+
+impl Framing {
+    /// Its kebab-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::RtuOverTcp => "rtu-over-tcp",
         }
     }
 }

@@ -8,7 +8,7 @@ use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
 use super::measure::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
 use super::timed::{OutageDraft, SlotDraft};
 use super::value::Kind::{self, Amount, Clock, Flag, Moment, Pace, Phases, Text, Texts, Word, Words};
-use super::value::Typed;
+use super::value::{SHARE, Typed};
 
 /// One key of some part `D` of a profile.
 pub struct Key<D: 'static> {
@@ -61,7 +61,6 @@ macro_rules! rows {
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
-const SHARE: Kind = Amount(Percent, 0, 10_000);
 const UP_TO_10_MW: Kind = Amount(Power, 0, 10_000_000);
 const UP_TO_A_DAY: Kind = Amount(Duration, 0, 24 * HOUR);
 const UP_TO_AN_HOUR: Kind = Amount(Duration, 0, HOUR);
@@ -82,12 +81,14 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "site.timezone", Text, policy.timezone, "IANA time zone of schedules and quiet hours.";
 
     "policy.battery.capacity", Amount(Energy, 1, 1_000_000_000), policy.battery.capacity, "Usable capacity.";
+    "policy.battery.chemistry", Word(draft::CHEMISTRY), chemistry, "What its cells are made of; with `cells` it tells which voltages can be meant.";
+    "policy.battery.cells", Amount(Count, 1, 400), cells, "How many cells in series.";
     "policy.battery.guard", Word(draft::GUARD), policy.battery.guard, "Rules that guard the minimum charge.";
     "policy.battery.keep_charged", Flag, policy.battery.keep_charged, "Keep the battery full for an outage: no discharge while the grid is there.";
     "policy.battery.floor", SHARE, policy.battery.floor, "Minimum charge while the grid is there, in %; 0 means none.";
     "policy.battery.absolute_floor", SHARE, policy.battery.absolute_floor, "Never discharged below this, in no mode, in %.";
     "policy.battery.island_reserve", SHARE, policy.battery.island_reserve, "Never discharged below this without grid, in %.";
-    "policy.battery.resume", Amount(Percent, 0, 2_000), policy.battery.resume_centi, "Discharge resumes this far above the floor, in %.";
+    "policy.battery.resume", Amount(Percent, 10, 2_000), policy.battery.resume_centi, "Discharge resumes this far above the floor, in %.";
     "policy.battery.recharge", Flag, policy.battery.recharge, "Whether falling far below the floor charges from the grid.";
     "policy.battery.recharge_below", Amount(Percent, 100, 5_000), policy.battery.recharge_below_centi, "How far below the floor that begins, in %.";
     "policy.battery.recharge_power", Pace, policy.battery.recharge_pace, "How hard that pulls; unset means a tenth of the capacity per hour.";
@@ -103,6 +104,8 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.grid.setpoint", Amount(Power, -1_000_000, 1_000_000), policy.grid.setpoint, "Wanted power at the grid connection; import is positive.";
     "policy.grid.import_limit", UP_TO_10_MW, policy.grid.import_limit, "The most import, in total.";
     "policy.grid.export_limit", UP_TO_10_MW, policy.grid.export_limit, "The most export, in total, as a positive number.";
+    "policy.grid.import_contract", UP_TO_10_MW, import_contract, "The most import that contract and main fuse allow; import_limit has to keep it.";
+    "policy.grid.export_contract", UP_TO_10_MW, export_contract, "The most export that the contract allows; export_limit has to keep it.";
     "policy.grid.stable_for", UP_TO_AN_HOUR, policy.grid.stable_for, "The grid must have been back this long before island operation ends.";
 
     "policy.regulator.meter_lag", Amount(Duration, 0, 10 * SECOND), policy.regulator.meter_lag, "Age of the grid meter's value when it is asked for; unset lowers the gain.";
@@ -180,7 +183,7 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.generator.rest", UP_TO_AN_HOUR, generator.policy.rest, "Pause between engine still and the next crank.";
     "policy.generator.start_timeout", Amount(Duration, 5 * SECOND, 10 * MINUTE), generator.policy.start_timeout, "A start attempt without confirmation ends after this.";
     "policy.generator.attempts", Amount(Count, 1, 10), generator.policy.attempts, "Start attempts before lock-out.";
-    "policy.generator.crank_rest", Amount(Duration, 0, 30 * MINUTE), generator.policy.crank_rest, "Pause between attempts.";
+    "policy.generator.crank_rest", Amount(Duration, SECOND, 30 * MINUTE), generator.policy.crank_rest, "Pause between attempts.";
     "policy.generator.warm_up", Amount(Duration, 0, 30 * MINUTE), generator.policy.warm_up, "The engine runs this long without load first.";
     "policy.generator.cool_down", Amount(Duration, 0, 10 * MINUTE), generator.policy.cool_down, "The engine runs this long without load last.";
     "policy.generator.stop_time", Amount(Duration, 0, 10 * MINUTE), generator.policy.stop_time, "Shortest time in stopping.";
@@ -192,6 +195,7 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.generator.feedback", Flag, generator.feedback, "Whether anything tells that the engine turns; unset follows the devices.";
     "policy.generator.auto_off_immediate", Flag, generator.policy.auto_off_immediate, "Switching automatic starts off ends a run before its minimum.";
     "policy.generator.rating", Amount(Power, 1, 10_000_000), generator.policy.rating, "The most power the generator may deliver.";
+    "policy.generator.breaker", Amount(Power, 1, 10_000_000), generator.breaker, "What the breaker behind it carries; rating may not be more.";
 };
 
 /// Keys of one device.
@@ -268,6 +272,13 @@ pub struct KeyDoc {
     pub(super) kind: Kind,
     /// Whether `"none"` is accepted.
     pub(super) optional: bool,
+}
+
+/// The paths of all keys.
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    let site = SITE.iter().map(|key| key.path).chain(DEVICE.iter().map(|key| key.path));
+    let timed = WINDOW.iter().map(|key| key.path).chain(SLOT.iter().map(|key| key.path));
+    site.chain(timed).chain(OUTAGE.iter().map(|key| key.path)).chain([EXTENDS.0, UNITS.0])
 }
 
 /// Every key, in the order of the documentation.

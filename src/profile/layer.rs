@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::{DeTable, DeValue};
 
+use crate::device::definition::syntax::{self, Lines, MOST_MISTAKES};
 use crate::device::mistake::Mistake;
 
 use super::keys::{self, KeyDoc};
 use super::nearest;
-use super::value::{Kind, Typed};
+use super::tables;
+use super::value::{Kind, Refusal, Typed, show};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,18 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// What to write there so that a key has this value: `short = value` in a file.
+    #[must_use]
+    pub fn setting(&self, path: &str, short: &str, value: &str) -> String {
+        match self {
+            Self::Default | Self::File(..) => format!("{short} = {value}"),
+            Self::Environment(_) => format!("{}={}", variable(path), value.trim_matches('"')),
+            Self::CommandLine => format!("--set {path}={}", value.trim_matches('"')),
+        }
+    }
+}
+
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -52,6 +66,8 @@ impl std::fmt::Display for Origin {
 pub struct Leaf {
     /// Dotted key, in its one spelling.
     pub path: String,
+    /// Its last words as they stand in the file, to tell people what to write.
+    pub short: String,
     /// How it is printed.
     pub kind: Kind,
     /// The value.
@@ -67,6 +83,8 @@ pub struct Layer {
     pub leaves: Vec<Leaf>,
     /// Tables that were opened, also empty ones.
     pub sections: BTreeMap<String, Origin>,
+    /// Those of them that have a header or braces of their own, so that a key can be added there.
+    pub opened: BTreeSet<String>,
     /// Keys of what was refused, and of what was probably meant.
     pub tainted: BTreeSet<String>,
     /// Profiles it builds on.
@@ -77,45 +95,26 @@ pub struct Layer {
 const RESERVED: &[&str] = &["l1", "l2", "l3", "dc", "in", "out"];
 
 /// A leaf before it is looked at.
-struct Raw {
-    segments: Vec<String>,
-    value: toml::Value,
-    origin: Origin,
+pub(super) struct Raw {
+    pub segments: Vec<String>,
+    pub value: toml::Value,
+    pub origin: Origin,
 }
 
 /// Reads a file's text.
 pub fn file(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let line = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
-    if !errors.is_empty() {
-        let mut lines = BTreeSet::new();
-        for error in &errors {
-            let line = error.span().map_or(1, |span| line(span.start));
-            // What else is wrong with a line is mostly the same slip again.
-            if !lines.insert(line) {
-                continue;
-            }
-            mistakes.push(Mistake {
-                file: name.to_owned(),
-                line,
-                key: String::new(),
-                cause: format!("this is not TOML: {}", error.message().replace('\n', ", ")),
-                way_out: "correct this line; the rest of the file is looked at after that".to_owned(),
-            });
+    let lines = Lines::new(text);
+    let document = match syntax::parse(name, &lines) {
+        Ok(document) => document,
+        Err(wrong) => {
+            mistakes.extend(wrong);
+            return Layer { tainted: BTreeSet::from([String::new()]), ..Layer::default() };
         }
-        let mut layer = Layer::default();
-        layer.tainted.insert(String::new());
-        return layer;
-    }
+    };
     let mut raws = Vec::new();
     let mut layer = Layer::default();
-    walk(
-        document.get_ref(),
-        &[],
-        &|offset| Origin::File(name.to_owned(), line(offset)),
-        &mut raws,
-        &mut layer,
-    );
+    let reader = Reader { file: name, text, lines: &lines };
+    reader.walk(document.get_ref(), &[], &mut raws, &mut layer);
     raws.sort_by_key(|raw| raw.origin.place().1);
     take_extends(&mut raws, &mut layer, mistakes);
     if !raws.iter().any(|raw| raw.segments == ["schema"]) {
@@ -125,9 +124,10 @@ pub fn file(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
             line: 1,
             key: "schema".to_owned(),
             cause: "the file does not say which layout it has".to_owned(),
-            way_out: "write `schema = 1` as its first line".to_owned(),
+            way_out: "add `schema = 1` at the top of the file".to_owned(),
         });
     }
+    tables::misnamed(&mut raws, &mut layer, mistakes);
     accept(raws, &mut layer, mistakes);
     layer
 }
@@ -166,7 +166,7 @@ pub fn command_line(words: &[String], mistakes: &mut Vec<Mistake>) -> Layer {
                 line: 0,
                 key: word.clone(),
                 cause: "a setting has no value".to_owned(),
-                way_out: "write --set key=value, such as --set policy.battery.floor=25".to_owned(),
+                way_out: format!("write `--set {}`, with the value you want", with_value(word)),
             }),
         }
     }
@@ -215,23 +215,33 @@ fn name_segment(segments: &mut [String], known: &BTreeSet<String>) {
     }
 }
 
-fn walk(
-    table: &DeTable<'_>,
-    above: &[String],
-    origin: &dyn Fn(usize) -> Origin,
-    raws: &mut Vec<Raw>,
-    layer: &mut Layer,
-) {
-    for (key, value) in table {
-        let mut segments = above.to_vec();
-        segments.push(key.get_ref().to_string());
-        let here = origin(key.span().start);
-        match value.get_ref() {
-            DeValue::Table(inner) => {
-                layer.sections.entry(segments.join(".")).or_insert(here);
-                walk(inner, &segments, origin, raws, layer);
+/// A file while its tables are walked through.
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    lines: &'a Lines<'a>,
+}
+
+impl Reader<'_> {
+    fn walk(&self, table: &DeTable<'_>, above: &[String], raws: &mut Vec<Raw>, layer: &mut Layer) {
+        for (key, value) in table {
+            let mut segments = above.to_vec();
+            segments.push(key.get_ref().to_string());
+            let line = self.lines.number(key.span().start);
+            let origin = Origin::File(self.file.to_owned(), line);
+            let DeValue::Table(inner) = value.get_ref() else {
+                raws.push(Raw { segments, value: plain(value.get_ref()), origin });
+                continue;
+            };
+            let path = segments.join(".");
+            let braces = self.text.get(value.span().start..).is_some_and(|rest| rest.starts_with('{'));
+            let closed =
+                self.text.get(key.span().end..).is_some_and(|rest| rest.trim_start().starts_with(']'));
+            if braces || (closed && self.lines.line(line).trim_start().starts_with('[')) {
+                layer.opened.insert(path.clone());
             }
-            other => raws.push(Raw { segments, value: plain(other), origin: here }),
+            layer.sections.entry(path).or_insert(origin);
+            self.walk(inner, &segments, raws, layer);
         }
     }
 }
@@ -278,12 +288,12 @@ fn take_extends(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
             layer.extends = names.into_iter().map(|name| (name, raw.origin.clone())).collect();
         }
         Ok(_) => {}
-        Err(refusal) => mistakes.push(mistake(&raw, refusal.cause, refusal.way_out)),
+        Err(refusal) => mistakes.push(refused(&raw, refusal)),
     }
 }
 
 /// The one spelling of a key: `start = { soc = 40 }` and `[soc] start = 40` are the same.
-fn canonical(segments: &[String]) -> String {
+pub(super) fn canonical(segments: &[String]) -> String {
     let words: Vec<&str> = segments.iter().map(String::as_str).collect();
     let quantity = |word: &str| ["soc", "load", "current", "voltage"].contains(&word);
     match words.as_slice() {
@@ -302,7 +312,7 @@ pub fn lookup(path: &str) -> Option<KeyDoc> {
     keys::keys().into_iter().find(|key| matches(key.path, path))
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     pattern.split('.').count() == path.split('.').count()
         && pattern.split('.').zip(path.split('.')).all(|(want, have)| want == "NAME" || want == have)
 }
@@ -312,6 +322,9 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     for raw in raws {
+        if mistakes.len() >= MOST_MISTAKES {
+            return;
+        }
         let written = raw.segments.join(".");
         let path = canonical(&raw.segments);
         let Some(key) = table.iter().find(|key| matches(key.path, &path)) else {
@@ -320,15 +333,8 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
         };
         if let Some(name) = bad_name(key.path, &path) {
             layer.tainted.insert(path.clone());
-            if names.insert(name.clone()) {
-                mistakes.push(mistake(
-                    &raw,
-                    format!("\"{name}\" cannot be a name"),
-                    format!(
-                        "begin with a small letter, go on with small letters, digits, - and _, and use none of {}",
-                        RESERVED.join(", ")
-                    ),
-                ));
+            if names.insert(name.to_owned()) {
+                mistakes.push(tables::rename(&raw, name, layer));
             }
             continue;
         }
@@ -338,20 +344,40 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
             mistakes.push(mistake(
                 &raw,
                 format!("`{before}` and `{written}` say the same thing twice"),
-                "remove one of the two".to_owned(),
+                format!("remove `{}`, or the other one", short(&raw)),
             ));
         }
         match key.kind.read(&raw.value, key.optional) {
-            Ok(typed) => layer.leaves.push(Leaf { path, kind: key.kind, typed, origin: raw.origin }),
+            Ok(typed) => {
+                let short = short(&raw);
+                layer.leaves.push(Leaf { path, short, kind: key.kind, typed, origin: raw.origin });
+            }
             Err(refusal) => {
                 layer.tainted.insert(path);
-                mistakes.push(mistake(&raw, refusal.cause, refusal.way_out));
+                mistakes.push(refused(&raw, refusal));
             }
         }
     }
 }
 
-fn mistake(raw: &Raw, cause: String, way_out: String) -> Mistake {
+/// As much of a key as tells it from its neighbours on the same line.
+fn short(raw: &Raw) -> String {
+    let written = &raw.segments;
+    let aliased = canonical(written) != written.join(".");
+    let from = written.len().saturating_sub(if aliased { 2 } else { 1 });
+    written.get(from..).unwrap_or_default().join(".")
+}
+
+fn refused(raw: &Raw, refusal: Refusal) -> Mistake {
+    let way_out = format!(
+        "write `{}`; {}",
+        raw.origin.setting(&raw.segments.join("."), &short(raw), &refusal.instead),
+        refusal.choice
+    );
+    mistake(raw, refusal.cause, way_out)
+}
+
+pub(super) fn mistake(raw: &Raw, cause: String, way_out: String) -> Mistake {
     let (file, line) = raw.origin.place();
     let key = match &raw.origin {
         Origin::Environment(variable) => variable.clone(),
@@ -360,15 +386,26 @@ fn mistake(raw: &Raw, cause: String, way_out: String) -> Mistake {
     Mistake { file, line, key, cause, way_out }
 }
 
-fn bad_name(pattern: &str, path: &str) -> Option<String> {
+fn bad_name<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     let names = pattern.split('.').zip(path.split('.')).filter(|(want, _)| *want == "NAME");
-    let good = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.len() <= 32
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
-            && !RESERVED.contains(&name)
-    };
-    names.map(|(_, name)| name).find(|name| !good(name)).map(str::to_owned)
+    names.map(|(_, name)| name).find(|name| !is_name(name))
+}
+
+/// Whether a device, window, slot or outage can be called this.
+pub(super) fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= 32
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && !RESERVED.contains(&name)
+}
+
+/// A setting without a value, with the value that its key has anyway.
+fn with_value(word: &str) -> String {
+    let key = lookup(word.trim());
+    let value = key.map_or("25".to_owned(), |key| {
+        key.default.unwrap_or_else(|| key.kind.repair(&toml::Value::Boolean(false)))
+    });
+    format!("{}={}", word.trim(), value.trim_matches('"'))
 }
 
 fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistake {
@@ -376,51 +413,62 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
     for key in table {
         if let Some(leaf) = prefix_of(path, key.path) {
             layer.tainted.insert(leaf.clone());
+            let instead = key.kind.repair(&raw.value);
             return mistake(
                 raw,
                 format!("`{leaf}` takes a value, not a table"),
-                format!("write {} = ... ({})", last(&leaf), key.accepts),
+                format!(
+                    "write `{}`; it takes {}",
+                    raw.origin.setting(&leaf, last(&leaf), &instead),
+                    key.accepts
+                ),
             );
         }
     }
-    let below: Vec<&str> =
-        table.iter().filter(|key| prefix_of(key.path, path).is_some()).map(|key| key.path).collect();
-    let below: Vec<&str> = if below.is_empty() {
-        table.iter().filter(|key| is_table(key.path, path)).map(|key| key.path).collect()
-    } else {
-        below
-    };
-    if let Some(first) = below.first() {
+    let below = |key: &&KeyDoc| prefix_of(key.path, path).is_some() || is_table(key.path, path);
+    if let Some(first) = table.iter().find(below) {
         return mistake(
             raw,
             format!("`{path}` is a table, not a value"),
-            format!("write [{path}] and below it keys such as `{}`", last(first)),
+            format!(
+                "remove `{}`; its keys, such as `{}`, stand below `[{path}]`",
+                last(path),
+                last(first.path)
+            ),
         );
     }
-    match nearest_key(path, table) {
-        Some(near) => {
-            layer.tainted.insert(near.clone());
-            let write = match &raw.origin {
-                Origin::Environment(_) => {
-                    format!("WATTKEEPER__{}", near.replace('.', "__").replace('-', "_").to_uppercase())
-                }
-                Origin::Default | Origin::File(..) | Origin::CommandLine => near.clone(),
-            };
-            mistake(
-                raw,
-                format!("unknown key (did you mean `{write}`?)"),
-                format!("write `{write}`, or remove it"),
-            )
+    let Some(near) = nearest_key(path, table) else {
+        let way_out = format!("remove `{}`; `wattkeeper check --keys` lists every key", last(path));
+        return mistake(raw, "unknown key".to_owned(), way_out);
+    };
+    layer.tainted.insert(near.clone());
+    let written = raw.segments.join(".");
+    let way_out = match (&raw.origin, near.rsplit_once('.'), written.rsplit_once('.')) {
+        (Origin::Environment(_) | Origin::CommandLine, ..) => {
+            format!("write `{}`", raw.origin.setting(&near, &near, &show(&raw.value)))
         }
-        None => mistake(
-            raw,
-            "unknown key".to_owned(),
-            "remove it; `wattkeeper check --keys` lists every key".to_owned(),
-        ),
-    }
+        (_, Some((table, word)), Some((here, wrong))) if table == here => {
+            format!("write `{word}` instead of `{wrong}`, or remove it")
+        }
+        (_, None, None) => format!("write `{near}` instead of `{written}`, or remove it"),
+        (_, None, Some((_, wrong))) if wrong == near => {
+            format!("move `{wrong}` to the top of the file, above the first table")
+        }
+        (_, Some((table, word)), _) if word == last(&written) => format!("move `{word}` below `[{table}]`"),
+        _ => format!("remove `{}`, and write `{near}` instead if that was meant", last(&written)),
+    };
+    let near = match &raw.origin {
+        Origin::Environment(_) => variable(&near),
+        Origin::Default | Origin::File(..) | Origin::CommandLine => near,
+    };
+    mistake(raw, format!("unknown key (did you mean `{near}`?)"), way_out)
 }
 
-fn last(path: &str) -> &str {
+fn variable(path: &str) -> String {
+    format!("WATTKEEPER__{}", path.replace('.', "__").replace('-', "_").to_uppercase())
+}
+
+pub(super) fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
@@ -433,7 +481,7 @@ fn prefix_of(path: &str, pattern: &str) -> Option<String> {
 }
 
 /// Whether a key of this pattern lies below `path`.
-fn is_table(pattern: &str, path: &str) -> bool {
+pub(super) fn is_table(pattern: &str, path: &str) -> bool {
     let want = path.split('.').count();
     let segments: Vec<&str> = pattern.split('.').collect();
     segments.get(..want).is_some_and(|head| segments.len() > want && matches(&head.join("."), path))

@@ -11,6 +11,7 @@ use config::Source as _;
 use crate::device::mistake::Mistake;
 
 use super::draft::{DeviceDraft, Draft, WindowDraft};
+use super::file;
 use super::keys::{self, Key};
 use super::layer::{self, Layer, Leaf, Origin};
 use super::nearest;
@@ -59,6 +60,8 @@ pub struct Effective {
     pub leaves: BTreeMap<String, Leaf>,
     /// Tables that were opened, also empty ones.
     pub sections: BTreeMap<String, Origin>,
+    /// Those of them where a key can be added.
+    pub opened: BTreeSet<String>,
     /// Keys about which a mistake was already reported.
     pub tainted: BTreeSet<String>,
     /// The operator's own file.
@@ -93,10 +96,9 @@ pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> 
     let mut open = Vec::new();
     let mut folders = BTreeMap::new();
     files(text, &mut open, &mut layers, &mut folders, mistakes);
-    let known: BTreeSet<String> = ["device", "policy.schedule", "policy.plan", "policy.outage"]
-        .iter()
-        .flat_map(|table| merged(&layers).names(table))
-        .collect();
+    let in_files = merged(&layers);
+    let tables = ["device", "policy.schedule", "policy.plan", "policy.outage"];
+    let known: BTreeSet<String> = tables.iter().flat_map(|table| in_files.names(table)).collect();
     layers.push(layer::environment(&overrides.environment, &known, mistakes));
     layers.push(layer::command_line(&overrides.set, mistakes));
     layers.push(layer::edits(&overrides.edits, mistakes));
@@ -116,21 +118,29 @@ fn files(
     folders: &mut BTreeMap<String, PathBuf>,
     mistakes: &mut Vec<Mistake>,
 ) {
-    let layer = layer::file(&text.file, &text.text, mistakes);
+    let mut layer = layer::file(&text.file, &text.text, mistakes);
     open.push(text.file.clone());
-    for (name, origin) in &layer.extends {
-        let refuse = |cause: String, way_out: &str| {
+    for (name, origin) in layer.extends.clone() {
+        let name = name.as_str();
+        let refuse = |cause: String, way_out: String| {
             let (file, line) = origin.place();
-            Mistake { file, line, key: "extends".to_owned(), cause, way_out: way_out.to_owned() }
+            Mistake { file, line, key: "extends".to_owned(), cause, way_out }
         };
         match base(name, text.folder.as_deref()) {
             Ok(base) if open.contains(&base.file) => mistakes.push(refuse(
                 format!("`{name}` builds on this file again: {} -> {}", open.join(" -> "), base.file),
-                "remove one of these from its `extends`",
+                format!("remove `\"{name}\"` here, or break the circle at another of these"),
             )),
             Ok(base) => files(&base, open, layers, folders, mistakes),
-            Err(cause) => {
-                mistakes.push(refuse(cause, "name a shipped profile or a file that exists, as ./other.toml"))
+            Err((cause, near)) => {
+                layer.tainted.insert(String::new());
+                let way_out = match near {
+                    Some(near) => format!("write `\"{near}\"` instead of `\"{name}\"`, or remove it"),
+                    None => format!(
+                        "remove `\"{name}\"`, or name a shipped profile or a file that exists, as ./other.toml"
+                    ),
+                };
+                mistakes.push(refuse(cause, way_out));
             }
         }
     }
@@ -141,7 +151,11 @@ fn files(
     layers.push(layer);
 }
 
-fn base(name: &str, folder: Option<&Path>) -> Result<Text, String> {
+/// The text of a profile to build on.
+///
+/// # Errors
+/// Why there is none, and the name that was probably meant.
+fn base(name: &str, folder: Option<&Path>) -> Result<Text, (String, Option<&'static str>)> {
     let is_path = name.starts_with('.') || name.contains('/') || name.ends_with(".toml");
     if !is_path {
         return super::shipped(name)
@@ -149,13 +163,14 @@ fn base(name: &str, folder: Option<&Path>) -> Result<Text, String> {
             .ok_or_else(|| {
                 let near = nearest::nearest(name, super::SHIPPED.iter().map(|(name, _)| *name));
                 let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
-                format!("no profile named \"{name}\" is shipped{hint}")
+                (format!("no profile named \"{name}\" is shipped{hint}"), near)
             });
     }
-    let folder = folder.ok_or_else(|| format!("a shipped profile cannot build on the file {name}"))?;
+    let folder =
+        folder.ok_or_else(|| (format!("a shipped profile cannot build on the file {name}"), None))?;
     let path = folder.join(name);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let text =
+        file::read_named(&path).map_err(|wrong| (format!("{}: {}", path.display(), wrong.cause), None))?;
     // Two ways to write one path are one file, or a circle would not be seen.
     let file = path.canonicalize().unwrap_or(path);
     Ok(Text { folder: file.parent().map(Path::to_path_buf), file: file.display().to_string(), text })
@@ -184,7 +199,8 @@ fn defaults(said: &Effective) -> Layer {
 fn push_defaults<D: Default>(keys: &'static [Key<D>], path: &dyn Fn(&str) -> String, layer: &mut Layer) {
     for key in keys.iter().filter(|key| key.path != "schema") {
         if let Some(typed) = key.default_value() {
-            layer.leaves.push(Leaf { path: path(key.path), kind: key.kind, typed, origin: Origin::Default });
+            let (path, short) = (path(key.path), String::new());
+            layer.leaves.push(Leaf { path, short, kind: key.kind, typed, origin: Origin::Default });
         }
     }
 }
@@ -239,6 +255,7 @@ fn merged(layers: &[Layer]) -> Effective {
         for (section, origin) in &layer.sections {
             effective.sections.insert(section.clone(), origin.clone());
         }
+        effective.opened.extend(layer.opened.iter().cloned());
         effective.tainted.extend(layer.tainted.iter().cloned());
     }
     // Our sources cannot fail and nothing is converted, so there is nothing to report here.

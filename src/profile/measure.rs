@@ -76,18 +76,33 @@ impl Measure {
         }
     }
 
-    /// One that would be read.
-    pub(super) fn example(self) -> &'static str {
+    /// One that is often right, in carried units.
+    pub(super) fn usual(self) -> i64 {
         match self {
-            Self::Count => "3",
-            Self::Percent => "20 or 20.5",
-            Self::Duration => "\"20m\", \"1h30m\" or \"500ms\"",
-            Self::Power => "\"5 kW\" or \"-200 W\"",
-            Self::Ramp => "\"1000 W/s\"",
-            Self::Energy => "\"10 kWh\"",
-            Self::Current => "\"16 A\"",
-            Self::Voltage => "\"48.5 V\"",
-            Self::Temperature => "\"5 °C\"",
+            Self::Count => 1,
+            Self::Percent => 2_000,
+            Self::Duration => 60_000,
+            Self::Power => 5_000,
+            Self::Ramp => 1_000,
+            Self::Energy => 10_000,
+            Self::Current => 16_000,
+            Self::Voltage => 48_500,
+            Self::Temperature => 50,
+        }
+    }
+
+    /// Its units, the one first that people leave out most often.
+    pub(super) fn usual_units(self) -> &'static [&'static str] {
+        match self {
+            Self::Count => &[""],
+            Self::Percent => &["%"],
+            Self::Duration => &["m", "s", "h", "ms"],
+            Self::Power => &["kW", "W", "MW"],
+            Self::Ramp => &["W/s", "kW/s"],
+            Self::Energy => &["kWh", "Wh", "MWh"],
+            Self::Current => &["A", "mA", "kA"],
+            Self::Voltage => &["V", "mV", "kV"],
+            Self::Temperature => &["°C"],
         }
     }
 

@@ -5,14 +5,17 @@
 
 mod check;
 mod draft;
+mod file;
 mod keys;
 mod layer;
 mod layers;
 mod measure;
 mod nearest;
 mod offer;
+mod repair;
 pub mod report;
 mod site;
+mod tables;
 mod timed;
 mod value;
 mod wire;
@@ -52,15 +55,7 @@ pub fn shipped_names() -> impl Iterator<Item = &'static str> {
 /// Every mistake in every layer: cause, nearest known key, way out.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Checked, Vec<Mistake>> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        vec![Mistake {
-            file: file.clone(),
-            line: 0,
-            key: String::new(),
-            cause: format!("the profile cannot be read: {error}"),
-            way_out: format!("name a profile file; ready-made ones are {}", names(", ")),
-        }]
-    })?;
+    let text = file::read(path).map_err(|wrong| vec![wrong])?;
     let folder = path.parent().map(Path::to_path_buf);
     check::check(&layers::Text { file, text, folder }, overrides)
 }

@@ -1,8 +1,14 @@
 //! "Did you mean": the known word that is least edits away.
 
+/// Longer words are no slip of a known one.
+const LONGEST: usize = 128;
+
 /// The candidate nearest to `word`, when it is near enough to be a slip of the fingers.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let allowed = (word.chars().count() / 3).clamp(1, 6);
     candidates
         .into_iter()

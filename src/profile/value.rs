@@ -47,9 +47,14 @@ pub enum Typed {
 pub struct Refusal {
     /// What is wrong.
     pub cause: String,
-    /// What to write instead.
-    pub way_out: String,
+    /// What to write instead, as TOML.
+    pub instead: String,
+    /// What else could be written.
+    pub choice: String,
 }
+
+/// A charge or a part of it. Nobody means less than one percent: that is a ratio.
+pub const SHARE: Kind = Kind::Amount(Measure::Percent, 0, 10_000);
 
 impl Kind {
     /// The value that a TOML value means for this kind; `optional` keys also accept `"none"`.
@@ -57,41 +62,49 @@ impl Kind {
         if optional && value.as_str() == Some("none") {
             return Ok(Typed::Off);
         }
+        self.take(value).map_err(|cause| {
+            let choice = format!("it takes {}", self.accepts());
+            Refusal { cause, instead: self.repair(value), choice }
+        })
+    }
+
+    /// The value, or why it is none.
+    pub(super) fn take(self, value: &toml::Value) -> Result<Typed, String> {
+        let refuse = || format!("{} is not {}", show(value), self.accepts());
         match self {
-            Self::Flag => value.as_bool().map(Typed::Flag).ok_or_else(|| self.refuse(value)),
+            Self::Flag => value.as_bool().map(Typed::Flag).ok_or_else(refuse),
             Self::Amount(measure, low, high) => {
-                let raw = amount(measure, value).map_err(|cause| self.because(cause))?;
-                if (low..=high).contains(&raw) {
-                    return Ok(Typed::Whole(raw));
+                let raw = amount(measure, value)?;
+                let what = measure.print(raw);
+                if self == SHARE && (1..100).contains(&raw) {
+                    return Err(format!("{what} % is less than one percent: a ratio?"));
                 }
-                let (what, least, most) = (measure.print(raw), measure.print(low), measure.print(high));
-                Err(Refusal {
-                    cause: format!("{what} is outside {least} to {most}"),
-                    way_out: format!("write a value from {least} to {most}"),
-                })
+                let (least, most) = (measure.print(low), measure.print(high));
+                let fits = (low..=high).contains(&raw);
+                fits.then_some(Typed::Whole(raw)).ok_or(format!("{what} is outside {least} to {most}"))
             }
-            Self::Clock => clock(value).map(Typed::Whole).ok_or_else(|| self.refuse(value)),
-            Self::Moment => moment(value).map(Typed::Whole).ok_or_else(|| self.refuse(value)),
+            Self::Clock => clock(value).map(Typed::Whole).ok_or_else(refuse),
+            Self::Moment => moment(value).map(Typed::Whole).ok_or_else(refuse),
             Self::Word(words) => match value.as_str() {
                 Some(word) if words.contains(&word) => Ok(Typed::Text(word.to_owned())),
-                Some(word) => Err(self.unknown_word(words, word)),
-                None => Err(self.refuse(value)),
+                Some(word) => Err(unknown_word(words, word)),
+                None => Err(refuse()),
             },
             Self::Words(words) => {
-                let list = texts(value).ok_or_else(|| self.refuse(value))?;
+                let list = texts(value).ok_or_else(refuse)?;
                 match list.iter().find(|word| !words.contains(&word.as_str())) {
-                    Some(word) => Err(self.unknown_word(words, word)),
+                    Some(word) => Err(unknown_word(words, word)),
                     None => Ok(Typed::Words(list)),
                 }
             }
             Self::Text => match value.as_str() {
                 Some(text) if !text.trim().is_empty() => Ok(Typed::Text(text.to_owned())),
-                _ => Err(self.refuse(value)),
+                _ => Err(refuse()),
             },
-            Self::Texts => texts(value).map(Typed::Words).ok_or_else(|| self.refuse(value)),
-            Self::Phases => phases(value).map(Typed::Words).ok_or_else(|| self.refuse(value)),
+            Self::Texts => texts(value).map(Typed::Words).ok_or_else(refuse),
+            Self::Phases => phases(value).map(Typed::Words).ok_or_else(refuse),
             Self::Pace if value.as_str() == Some("full") => Ok(Typed::Text("full".to_owned())),
-            Self::Pace => Self::Amount(Measure::Power, 1, 10_000_000).read(value, false),
+            Self::Pace => Self::Amount(Measure::Power, 1, 10_000_000).take(value),
         }
     }
 
@@ -150,39 +163,14 @@ impl Kind {
             (_, Typed::Whole(raw)) => raw.to_string(),
         }
     }
-
-    fn example(self) -> String {
-        match self {
-            Self::Flag => "true or false, without quotes".to_owned(),
-            Self::Amount(measure, ..) => measure.example().to_owned(),
-            Self::Clock => "\"22:00\"".to_owned(),
-            Self::Moment => "\"2026-06-01T12:00:00Z\" or \"2026-06-01T14:00:00+02:00\"".to_owned(),
-            Self::Word(words) => format!("one of {}", listed(words)),
-            Self::Words(words) => format!("a list such as [\"{}\"]", words.first().unwrap_or(&"")),
-            Self::Text => "text in quotes".to_owned(),
-            Self::Texts => "a list such as [\"off-grid\"]".to_owned(),
-            Self::Phases => "1, 3 or a list such as [\"l1\"]".to_owned(),
-            Self::Pace => "\"full\" or \"2 kW\"".to_owned(),
-        }
-    }
-
-    fn refuse(self, value: &toml::Value) -> Refusal {
-        self.because(format!("{} is not {}", show(value), self.accepts()))
-    }
-
-    fn because(self, cause: String) -> Refusal {
-        Refusal { cause, way_out: format!("write {}", self.example()) }
-    }
-
-    fn unknown_word(self, words: &[&str], word: &str) -> Refusal {
-        let near = super::nearest::nearest(word, words.iter().copied());
-        let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
-        Refusal {
-            cause: format!("\"{word}\" is not known here{hint}"),
-            way_out: format!("write {}", self.example()),
-        }
-    }
 }
+
+fn unknown_word(words: &[&str], word: &str) -> String {
+    let near = super::nearest::nearest(word, words.iter().copied());
+    let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+    format!("\"{word}\" is not known here{hint}")
+}
+
 /// A text as a TOML string.
 fn quoted(text: &str) -> String {
     let mut out = "\"".to_owned();

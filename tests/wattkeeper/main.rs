@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bench_site;
+mod corpus;
 mod cost;
 mod days;
 mod faults;
+mod fuzz;
 mod fuzz_words;
 mod loops;
 mod readme;

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::load::{Head, ORDERS, unit_of};
 use super::points::{origin, place, raw};
-use super::section::{Report, Section, integer, one_of};
+use super::section::{Report, Section, integer, nearest, one_of};
 use super::{CommandExample, Control, Field, Persistence, Place, Readback, Variable, Write};
 use crate::control::signal::{Signal, Unit};
 use crate::control::units::{Span, Watts};
@@ -43,14 +43,26 @@ pub fn controls(
     let Some(section) = section else { return Vec::new() };
     let known: Vec<(&str, ControlKind)> = ControlKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect();
     let mut controls = Vec::new();
-    for (name, at, value) in section.entries() {
+    let names = || known.iter().map(|(name, _)| *name);
+    // A part of the table that stands under the right name makes no sense without what stands under the wrong one.
+    let meant: Vec<&str> = section
+        .entries()
+        .filter(|(name, ..)| !names().any(|known| known == *name))
+        .filter_map(|(name, ..)| nearest(name, names()))
+        .collect();
+    for (name, at, value) in section.entries().filter(|(name, ..)| !meant.contains(name)) {
         let Some(kind) = one_of(report, at, &section.key(name), name, &known) else { continue };
         match value.get_ref() {
             DeValue::Table(table) => {
                 let table = Section::new(table, &section.key(name), at);
                 controls.push(control(kind, table, report, head, quirks));
             }
-            _ => report.at(at, &section.key(name), "is no table", format!("write [control.{name}]")),
+            _ => report.at(
+                at,
+                &section.key(name),
+                "is no table",
+                format!("remove `{name}`, or write it as [control.{name}]"),
+            ),
         }
     }
     controls
@@ -64,6 +76,7 @@ fn control(
     quirks: &[Quirk],
 ) -> Control {
     let line = report.line(section.start);
+    let before = report.mistakes.len();
     let refresh = section.span_or_none(report, "refresh");
     let watchdog = section.span_or_none(report, "watchdog");
     for (key, missing) in [("refresh", refresh.is_none()), ("watchdog", watchdog.is_none())] {
@@ -71,7 +84,9 @@ fn control(
             section.missing(
                 report,
                 key,
-                "write a duration, or \"none\" when the device holds its command for ever",
+                &format!(
+                    "add `{key} = \"none\"` when the device holds its command for ever; else a duration"
+                ),
             );
         }
     }
@@ -81,7 +96,7 @@ fn control(
     let confirm = section.text(report, "confirm").and_then(|found| match Signal::parse(found.value) {
         Some(signal) if signal.device.is_none() => Some(signal.quantity),
         _ => {
-            let way_out = "write a signal of this device, for example \"generator.running\"";
+            let way_out = "remove `confirm`, or name a signal of this device, such as \"generator.running\"";
             report.at(
                 found.at,
                 &section.key("confirm"),
@@ -93,9 +108,12 @@ fn control(
     });
     let channels = section.whole(report, "channels", 1, 64).and_then(|n| u8::try_from(n).ok()).unwrap_or(1);
     let stride = section.whole(report, "stride", 1, 1_000).and_then(|n| u16::try_from(n).ok()).unwrap_or(1);
-    let if_lost =
-        section.required_text(report, "if-lost", "say what the device does when this controller is gone");
-    let source = section.required_text(report, "source", "say who says so");
+    let if_lost = section.required_text(
+        report,
+        "if-lost",
+        "add `if-lost = \"...\"`: what the device does when this controller is gone",
+    );
+    let source = section.required_text(report, "source", "add `source = \"...\"`: who says so");
     let mut writes = |key: &'static str| -> Vec<Write> {
         section.sections(report, key).into_iter().filter_map(|table| write(table, report, head)).collect()
     };
@@ -117,7 +135,8 @@ fn control(
         examples: Vec::new(),
         line,
     };
-    control.examples = examples(&mut section, report, &control, quirks);
+    let known = report.mistakes.len() == before;
+    control.examples = examples(&mut section, report, &control, quirks, known);
     section.finish(report);
     control
 }
@@ -126,16 +145,19 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
     let line = report.line(section.start);
     let unit = unit_of(&mut section, report, head);
     let place = place(&mut section, report);
-    let function = match section.whole(report, "function", 5, 16) {
+    let function = match section.get("function").and_then(|value| integer(value.get_ref())) {
         Some(5) => Some(Function::WriteSingleCoil),
         Some(6) => Some(Function::WriteSingleRegister),
         Some(15) => Some(Function::WriteMultipleCoils),
         Some(16) => Some(Function::WriteMultipleRegisters),
         _ => {
-            section.missing(
+            let coils = matches!(place, Some(Place::Fixed(super::Area::Coil, _)));
+            let right = if coils { "5" } else { "16" };
+            section.wrong_value(
                 report,
                 "function",
-                "say by which function code the device takes it: 5, 6, 15 or 16",
+                right,
+                "the code by which the device takes it: 5, 6, 15 or 16",
             );
             None
         }
@@ -144,7 +166,7 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
         .required_text(
             report,
             "persistence",
-            "say what writing wears: \"cyclic\" (nothing), \"on-change\" or \"rare\" (flash)",
+            "add `persistence = \"cyclic\"` when writing wears nothing; else \"on-change\" or \"rare\" (flash)",
         )
         .and_then(|found| one_of(report, found.at, &section.key("persistence"), found.value, &PERSISTENCE));
     let daily = section.whole(report, "daily", 2, 1_000).and_then(|most| u16::try_from(most).ok());
@@ -163,7 +185,11 @@ fn write(mut section: Section, report: &mut Report, head: &Head) -> Option<Write
     });
     let tables = section.sections(report, "fields");
     if tables.is_empty() {
-        section.missing(report, "fields", "write fields = [{ value = ..., as = ... }]");
+        section.missing(
+            report,
+            "fields",
+            "add `fields = [{ value = 0, as = \"u16\" }]`, with what is written",
+        );
     }
     let mut fields: Vec<Field> = tables.into_iter().filter_map(|table| field(table, report, head)).collect();
     if let (Some(Place::SunSpec(entries)), Some(first)) = (&place, fields.first_mut()) {
@@ -189,7 +215,11 @@ fn field(mut section: Section, report: &mut Report, head: &Head) -> Option<Field
     let key = section.key("value");
     let value = section.get("value");
     if value.is_none() {
-        section.missing(report, "value", "write a number or a variable such as \"setpoint\"");
+        section.missing(
+            report,
+            "value",
+            "add `value = 0`, another number, or a variable such as \"setpoint\"",
+        );
     }
     let value = value.and_then(|value| match value.get_ref() {
         DeValue::String(name) => one_of(report, value.span().start, &key, name, &VARIABLES),
@@ -197,7 +227,7 @@ fn field(mut section: Section, report: &mut Report, head: &Head) -> Option<Field
         other => integer(other).map(Variable::Constant),
     });
     let kind = section
-        .required_text(report, "as", "write its layout, for example \"i32\"")
+        .required_text(report, "as", "add `as = \"u16\"`, or another layout")
         .and_then(|found| one_of(report, found.at, &section.key("as"), found.value, &Kind::ALL));
     let order = section
         .text(report, "word-order")
@@ -209,7 +239,7 @@ fn field(mut section: Section, report: &mut Report, head: &Head) -> Option<Field
             section.start,
             &section.key("scale"),
             "a scale of 0 cannot be undone",
-            "write the real scale",
+            "write `scale = 1`, or the real scale",
         );
     }
     let mut map = Vec::new();
@@ -218,7 +248,8 @@ fn field(mut section: Section, report: &mut Report, head: &Head) -> Option<Field
             match (name.parse(), integer(code.get_ref())) {
                 (Ok(value), Some(code)) => map.push((value, code)),
                 _ => {
-                    report.at(at, &table.key(name), "is no value with a code", "write for example 1 = 35732")
+                    let way_out = format!("remove `{name}`; a map has lines such as 1 = 35732");
+                    report.at(at, &table.key(name), "is no value with a code", way_out);
                 }
             }
         }
@@ -232,6 +263,7 @@ fn examples(
     report: &mut Report,
     control: &Control,
     quirks: &[Quirk],
+    known: bool,
 ) -> Vec<CommandExample> {
     let mut examples = Vec::new();
     for mut given in section.sections(report, "words") {
@@ -249,14 +281,24 @@ fn examples(
                 None => None,
             };
         let Some(values) = values else {
-            given.missing(report, "given", "write what was ordered: true, false, watts, or [l1, l2, l3]");
+            let cause = "what was ordered is not said: `given` is true, false, watts, or [l1, l2, l3]";
+            let way_out = "remove `words`, or add what was given";
+            report.at(given.start, &given.key("given"), cause, way_out);
             continue;
         };
         let context = Context { quirks, phases: 3, exponent, rating: rating.map(Watts) };
         let made = control.command.first().and_then(|write| recipe::words(write, &values, context));
-        if made.as_ref() != Some(&raw) {
-            let cause = format!("the command becomes {made:?}, not these words");
-            report.at(given.start, &given.path, cause, "correct the words, or the command's fields");
+        if known && made.as_ref() != Some(&raw) {
+            let becomes = made.map(|words| format!("{words:?}"));
+            let cause =
+                format!("the command becomes {}, not these words", becomes.as_deref().unwrap_or("nothing"));
+            let way_out = match becomes {
+                Some(words) => {
+                    format!("write `raw = {words}` if that is right; else correct the command's fields")
+                }
+                None => "remove `words`: this command cannot say what is given".to_owned(),
+            };
+            report.at(given.start, &given.path, cause, way_out);
         }
         if let Some(origin) = origin {
             examples.push(CommandExample { raw, values, origin });
@@ -271,6 +313,11 @@ fn powers<'v>(list: impl Iterator<Item = &'v DeValue<'v>>) -> Option<Values> {
         list.map(|one| integer(one).and_then(|w| i32::try_from(w).ok()).map(Watts)).collect();
     let power = <[Watts; 3]>::try_from(watts?).ok()?;
     Some(Values { power, ..Values::default() })
+}
+
+/// The variable that a control's command usually holds.
+pub fn variable_of(kind: ControlKind) -> &'static str {
+    VARIABLES.iter().find(|(_, variable)| belongs(kind, *variable)).map_or("run", |(name, _)| name)
 }
 
 /// Whether a variable belongs to a control.

@@ -8,6 +8,7 @@ mod controls;
 mod load;
 mod points;
 mod section;
+pub mod syntax;
 #[cfg(test)]
 mod tests;
 

@@ -8,22 +8,33 @@ use crate::control::units::Span;
 use crate::device::decimal::Ratio;
 use crate::device::mistake::Mistake;
 
+use super::syntax::{Lines, MOST_MISTAKES};
+
 /// All mistakes of one file.
 pub struct Report<'a> {
     file: &'a str,
-    text: &'a str,
+    lines: &'a Lines<'a>,
     pub mistakes: Vec<Mistake>,
 }
 
 impl<'a> Report<'a> {
-    pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, mistakes: Vec::new() }
+    pub fn new(file: &'a str, lines: &'a Lines<'a>) -> Self {
+        Self { file, lines, mistakes: Vec::new() }
     }
 
     /// The line of a byte, from 1.
     pub fn line(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1)
+        self.lines.number(at)
+    }
+
+    /// Whether anything is wrong with a part of the file.
+    pub fn is_about(&self, part: &str) -> bool {
+        self.mistakes.iter().any(|mistake| mistake.key.starts_with(part))
+    }
+
+    /// Whether so much is wrong that nothing more is looked for.
+    pub fn is_full(&self) -> bool {
+        self.mistakes.len() >= MOST_MISTAKES
     }
 
     pub fn at(&mut self, at: usize, key: &str, cause: impl Into<String>, way_out: impl Into<String>) {
@@ -32,13 +43,22 @@ impl<'a> Report<'a> {
     }
 
     pub fn on_line(&mut self, line: usize, key: &str, cause: impl Into<String>, way_out: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
         let (cause, way_out) = (cause.into(), way_out.into());
         self.mistakes.push(Mistake { file: self.file.to_owned(), line, key: key.to_owned(), cause, way_out });
     }
 }
 
+/// Longer words are no slip of a known one.
+const LONGEST: usize = 128;
+
 /// The known word that is nearest to a misspelt one, when one is near.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
     (near.0 <= word.len().max(3).div_ceil(2)).then_some(near.1)
 }
@@ -72,10 +92,24 @@ pub fn one_of<T: Copy>(
         return Some(*found);
     }
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    let hint =
-        nearest(word, names.iter().copied()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
-    report.at(at, key, format!("`{word}` is not known here"), format!("{hint}known: {}", names.join(", ")));
+    let right = nearest(word, names.iter().copied()).or(names.first().copied()).unwrap_or_default();
+    let instead = if word.is_empty() {
+        format!("write `{} = \"{right}\"`", last(key))
+    } else {
+        format!("write `{right}` instead of `{word}`")
+    };
+    report.at(
+        at,
+        key,
+        format!("`{word}` is not known here"),
+        format!("{instead}; known: {}", names.join(", ")),
+    );
     None
+}
+
+/// The last word of a dotted key.
+pub fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
 }
 
 /// A value with its place.
@@ -111,19 +145,57 @@ impl<'a> Section<'a> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span().start, value))
     }
 
-    fn wrong(&self, report: &mut Report, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
-        let cause = format!("is a {}", value.get_ref().type_str());
-        report.at(value.span().start, &self.key(key), cause, format!("write {wanted}"));
+    /// Refuses a value; `right` is what could stand there, `wanted` what it stands for.
+    fn wrong(&self, report: &mut Report, key: &str, value: &Spanned<DeValue<'_>>, right: &str, wanted: &str) {
+        let kind = value.get_ref().type_str();
+        let cause = format!("this {kind} is not {wanted}");
+        report.at(
+            value.span().start,
+            &self.key(key),
+            cause,
+            format!("write `{key} = {right}`, or other {wanted}"),
+        );
+    }
+
+    /// The text of a value that should have been one.
+    fn as_text(value: &DeValue<'_>) -> String {
+        match value {
+            DeValue::Integer(number) => format!("\"{number}\""),
+            DeValue::Float(number) => format!("\"{number}\""),
+            DeValue::Boolean(flag) => format!("\"{flag}\""),
+            _ => "\"...\"".to_owned(),
+        }
     }
 
     pub fn missing(&self, report: &mut Report, key: &str, way_out: &str) {
+        // A misspelt key is told when the table is finished, and is then not missing too.
+        let slip = |known: &str| known.len() > 3 && distance(known, key) == 1;
+        if self.table.keys().any(|other| slip(other.get_ref())) {
+            return;
+        }
         report.at(self.start, &self.key(key), format!("`{key}` is missing"), way_out);
+    }
+
+    /// Refuses a value that is missing or cannot be, and says what to write.
+    pub fn wrong_value(&mut self, report: &mut Report, key: &'static str, right: &str, why: &str) {
+        match self.get(key) {
+            Some(value) => {
+                let cause = format!("`{key}` cannot be this");
+                report.at(
+                    value.span().start,
+                    &self.key(key),
+                    cause,
+                    format!("write `{key} = {right}`, {why}"),
+                );
+            }
+            None => self.missing(report, key, &format!("add `{key} = {right}`, {why}")),
+        }
     }
 
     pub fn text(&mut self, report: &mut Report, key: &'static str) -> Option<Found<&'a str>> {
         let value = self.get(key)?;
         let Some(text) = value.get_ref().as_str() else {
-            self.wrong(report, key, value, "a text in quotes");
+            self.wrong(report, key, value, &Self::as_text(value.get_ref()), "a text in quotes");
             return None;
         };
         Some(Found { value: text, at: value.span().start })
@@ -145,7 +217,9 @@ impl<'a> Section<'a> {
         let value = self.get(key)?;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
-            self.wrong(report, key, value, "true or false");
+            let yes = value.get_ref().as_str().is_some_and(|text| ["true", "yes", "on"].contains(&text));
+            let yes = yes || integer(value.get_ref()).is_some_and(|number| number != 0);
+            self.wrong(report, key, value, if yes { "true" } else { "false" }, "true or false");
         }
         flag
     }
@@ -153,7 +227,8 @@ impl<'a> Section<'a> {
     pub fn number(&mut self, report: &mut Report, key: &'static str) -> Option<Found<Ratio>> {
         let value = self.get(key)?;
         let Some(number) = decimal(value.get_ref()) else {
-            self.wrong(report, key, value, "a decimal number of at most 18 digits");
+            let right = number_in(value.get_ref()).unwrap_or_else(|| "1".to_owned());
+            self.wrong(report, key, value, &right, "a decimal number of at most 18 digits");
             return None;
         };
         Some(Found { value: number, at: value.span().start })
@@ -164,7 +239,9 @@ impl<'a> Section<'a> {
         let value = self.get(key)?;
         let whole = integer(value.get_ref()).filter(|whole| (least..=most).contains(whole));
         if whole.is_none() {
-            self.wrong(report, key, value, &format!("a whole number from {least} to {most}"));
+            let said = integer(value.get_ref()).or_else(|| number_in(value.get_ref())?.parse().ok());
+            let right = said.unwrap_or(least).clamp(least, most).to_string();
+            self.wrong(report, key, value, &right, &format!("a whole number from {least} to {most}"));
         }
         whole
     }
@@ -177,20 +254,30 @@ impl<'a> Section<'a> {
             one => integer(one).map(|one| vec![one]),
         };
         if list.is_none() {
-            self.wrong(report, key, value, "a whole number or a list of them");
+            let right = number_in(value.get_ref()).filter(|text| text.parse::<i64>().is_ok());
+            self.wrong(
+                report,
+                key,
+                value,
+                &right.unwrap_or_else(|| "[0]".to_owned()),
+                "a whole number or a list of them",
+            );
         }
         list
     }
 
     /// A duration such as `"3s"`, `"500ms"` or `"2m"`.
     pub fn span(&mut self, report: &mut Report, key: &'static str) -> Option<Found<Span>> {
-        let found = self.text(report, key)?;
-        let Some(span) = duration(found.value) else {
-            let cause = format!("`{}` is no duration", found.value);
-            report.at(found.at, &self.key(key), cause, "write for example \"3s\", \"500ms\" or \"2m\"");
+        let value = self.get(key)?;
+        let at = value.span().start;
+        let Some(span) = value.get_ref().as_str().and_then(duration) else {
+            let number = number_in(value.get_ref()).filter(|text| text.parse::<u32>().is_ok());
+            let unit = if number.as_ref().is_some_and(|number| number.len() > 2) { "ms" } else { "s" };
+            let right = format!("\"{}{unit}\"", number.unwrap_or_else(|| "1".to_owned()));
+            self.wrong(report, key, value, &right, "a duration such as \"3s\", \"500ms\" or \"2m\"");
             return None;
         };
-        Some(Found { value: span, at: found.at })
+        Some(Found { value: span, at })
     }
 
     /// A duration, or `"none"` as `Some(None)`.
@@ -204,7 +291,12 @@ impl<'a> Section<'a> {
     pub fn section(&mut self, report: &mut Report, key: &'static str) -> Option<Section<'a>> {
         let value = self.get(key)?;
         let DeValue::Table(table) = value.get_ref() else {
-            self.wrong(report, key, value, "a table");
+            report.at(
+                value.span().start,
+                &self.key(key),
+                "is no table",
+                format!("remove `{key}`, or write it as a table"),
+            );
             return None;
         };
         Some(Section::new(table, &self.key(key), value.span().start))
@@ -222,7 +314,12 @@ impl<'a> Section<'a> {
             if let DeValue::Table(table) = item.get_ref() {
                 sections.push(Section::new(table, &self.key(key), item.span().start));
             } else {
-                self.wrong(report, key, item, "a table");
+                report.at(
+                    item.span().start,
+                    &self.key(key),
+                    "is no table",
+                    format!("remove `{key}`, or write it as [[{key}]]"),
+                );
             }
         }
         sections
@@ -230,16 +327,47 @@ impl<'a> Section<'a> {
 
     /// Reports keys that nobody asked for.
     pub fn finish(self, report: &mut Report) {
-        for (key, at, _) in self.entries() {
+        for (key, at, value) in self.entries() {
+            if report.is_full() {
+                return;
+            }
             if !self.known.contains(&key) {
-                let way_out = match nearest(key, self.known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("remove it; known here: {}", self.known.join(", ")),
+                let is_list = matches!(value.get_ref(), DeValue::Array(_));
+                let near = nearest(key, self.known.iter().copied());
+                let near = near.filter(|near| is_list || !self.table.contains_key(*near));
+                let mut known = self.known.clone();
+                known.dedup();
+                let known = known.join(", ");
+                let way_out = match near {
+                    Some(near) => format!("write `{near}` instead of `{key}`, or remove it"),
+                    None if value_is_table(value) => {
+                        format!("remove `[{}]`; known here: {known}", self.key(key))
+                    }
+                    None => format!("remove `{key}`; known here: {known}"),
                 };
                 report.at(at, &self.key(key), format!("`{key}` means nothing here"), way_out);
             }
         }
     }
+}
+
+fn value_is_table(value: &Spanned<DeValue<'_>>) -> bool {
+    matches!(value.get_ref(), DeValue::Table(_))
+}
+
+/// The number that somebody wrote as a text, with a comma or a unit.
+fn number_in(value: &DeValue<'_>) -> Option<String> {
+    let text = match value {
+        DeValue::String(text) => text.replace(',', "."),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        _ => return None,
+    };
+    let text = text.trim();
+    let end =
+        text.find(|letter: char| !(letter.is_ascii_digit() || "+-.".contains(letter))).unwrap_or(text.len());
+    let number = text.get(..end)?;
+    Ratio::parse(number).map(|_| number.trim_start_matches('+').to_owned())
 }
 
 /// A whole number.

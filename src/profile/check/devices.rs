@@ -10,12 +10,14 @@ use crate::device::definition::{self, Definition};
 use crate::device::library;
 use crate::device::order::ControlKind;
 use crate::profile::draft::{DeviceDraft, Draft, Framing, Mode, Role};
+use crate::profile::file;
 use crate::profile::layer::Origin;
 use crate::profile::nearest::nearest;
 use crate::profile::offer::{self, Offer};
 use crate::profile::wire::Resolved;
 
-use super::Findings;
+use super::needs::without;
+use super::{Findings, ownership};
 
 /// Host and port of `host:port`; IPv6 addresses stand in brackets.
 pub fn address(text: &str) -> Option<(String, u16)> {
@@ -28,6 +30,14 @@ pub fn address(text: &str) -> Option<(String, u16)> {
     let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
     let plain = !bare.is_empty() && !bare.contains(|c: char| c.is_whitespace() || c == '/');
     plain.then(|| (bare.to_owned(), port))
+}
+
+/// An address with a port, from one without, with a scheme before it or a path behind it.
+fn with_port(text: &str) -> String {
+    let host = text.rsplit("//").next().unwrap_or(text).split('/').next().unwrap_or(text).trim();
+    let port = format!("{}:502", host.trim_end_matches(':'));
+    let guesses = [host.replace(' ', ""), port, host.replace([',', ';'], ":"), format!("[{host}]:502")];
+    guesses.into_iter().find(|guess| address(guess).is_some()).unwrap_or_else(|| "192.0.2.10:502".to_owned())
 }
 
 /// An address to serve at.
@@ -71,16 +81,18 @@ pub fn is_asked(definition: &Definition, chosen: &BTreeMap<String, u8>, unit: us
 
 /// Looks up every device's definition and finds what does not fit.
 pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
-    if draft.devices.is_empty() {
+    if draft.devices.is_empty() && findings.knows_devices() {
         findings.refuse(
             "device",
             "the profile has no devices",
-            "add one, such as [device.gx] with definition, address and roles",
+            "add `[device.gx]` and below it `roles = [\"battery\", \"inverter\", \"grid-meter\"]`, then its definition and address",
         );
     }
     let mut devices = Vec::new();
+    let mut known = BTreeMap::new();
     for (name, device) in &draft.devices {
-        let definition = device.definition.as_deref().and_then(|wanted| definition(name, wanted, findings));
+        let definition =
+            device.definition.as_deref().and_then(|_| definition(name, device, &mut known, findings));
         let offer = match &definition {
             Some(definition) => {
                 let chosen = units(device, Some(definition));
@@ -93,22 +105,35 @@ pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
         devices.push(resolved);
     }
     shared_endpoints(&devices, findings);
+    ownership::owned_once(&devices, findings);
     devices
 }
 
-fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<Arc<Definition>> {
+/// Definitions that were read already, by their files.
+type Known = BTreeMap<String, Option<Arc<Definition>>>;
+
+fn definition(
+    name: &str,
+    device: &DeviceDraft,
+    known: &mut Known,
+    findings: &mut Findings<'_>,
+) -> Option<Arc<Definition>> {
+    let wanted = device.definition.as_deref().unwrap_or_default();
     let key = format!("device.{name}.definition");
     let is_path = wanted.starts_with('.') || wanted.starts_with('/') || wanted.ends_with(".toml");
     let (text, file) = if is_path {
         let path = folder(&key, findings).join(wanted);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => (text, path.display().to_string()),
-            Err(error) => {
+        let file = path.display().to_string();
+        match file::read_named(&path) {
+            Ok(text) => (text, file),
+            Err(wrong) => {
+                let way_out = findings.write(&key, &format!("\"{}\"", fitting(device)));
                 findings.refuse(
                     &key,
-                    format!("{} cannot be read: {error}", path.display()),
-                    "write the path of a definition file, from the folder of this profile",
+                    format!("{file}: {}", wrong.cause),
+                    format!("{way_out} or another shipped one, or the path of a definition from the folder of this profile"),
                 );
+                findings.lacks_definition = true;
                 return None;
             }
         }
@@ -117,28 +142,49 @@ fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<A
     } else {
         let near = nearest(wanted, library::names());
         let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+        let right = near.unwrap_or_else(|| fitting(device));
+        let way_out = findings.write(&key, &format!("\"{right}\""));
         findings.refuse(
             &key,
             format!("no definition named \"{wanted}\" is shipped{hint}"),
             format!(
-                "write one of {}, or a path such as \"./my-meter.toml\"",
+                "{way_out}, another of {}, or a path such as \"./my-meter.toml\"",
                 library::names().collect::<Vec<_>>().join(", ")
             ),
         );
+        findings.lacks_definition = true;
         return None;
     };
-    match Definition::parse(&text, &file) {
+    // Many devices of one kind are one definition, and its mistakes are told once.
+    if let Some(known) = known.get(&file) {
+        return known.clone();
+    }
+    let read = match Definition::parse(&text, &file) {
         Ok(definition) => Some(Arc::new(definition)),
         Err(mistakes) => {
             findings.mistakes.extend(mistakes);
-            findings.refuse(
-                &key,
-                format!("{file} has mistakes"),
-                "correct the definition, as said beside it",
-            );
+            findings.lacks_definition = true;
             None
         }
-    }
+    };
+    known.insert(file, read.clone());
+    read
+}
+
+/// A shipped definition that can be what a device is here.
+fn fitting(device: &DeviceDraft) -> &'static str {
+    let plays_all = |name: &&str| {
+        let definition = library::shipped(name).and_then(|text| Definition::parse(text, name).ok());
+        definition.is_some_and(|definition| {
+            let offer = offer::defined(&definition, &|_| true);
+            let inputs = offer.points.iter().any(|(quantity, ..)| *quantity == Quantity::Input);
+            let relays = offer.controls.iter().any(|control| control.kind == ControlKind::Relay);
+            device.roles.iter().all(|role| plays(*role, &offer))
+                && (inputs || device.running_input.is_none())
+                && (relays || device.contact.is_none())
+        })
+    };
+    library::names().find(plays_all).unwrap_or("inverters/victron-gx")
 }
 
 /// Where a relative path of this key starts.
@@ -157,21 +203,28 @@ fn one(device: &Resolved, findings: &mut Findings<'_>) {
         findings.refuse(
             &key("roles"),
             "the device plays no part",
-            "write roles = [\"battery\", \"inverter\"] or what it is; [\"io\"] only shows it",
+            format!(
+                "{} to only show it, or what it is, such as [\"battery\", \"inverter\"]",
+                findings.write(&key("roles"), "[\"io\"]")
+            ),
         );
     }
     if let Some(text) = draft.address.as_deref().filter(|text| address(text).is_none()) {
+        let way_out = findings.write(&key("address"), &format!("\"{}\"", with_port(text)));
         findings.refuse(
             &key("address"),
             format!("\"{text}\" is not host:port"),
-            "write \"192.0.2.10:502\", with the port of its Modbus server",
+            format!("{way_out}, with the port of its Modbus server"),
         );
     }
     if draft.address.is_some() && draft.definition.is_none() {
         findings.refuse(
             &key("definition"),
             "the device has an address, but nothing says how to speak with it",
-            "write definition = \"inverters/victron-gx\" or another shipped one, or a path",
+            format!(
+                "{} or another shipped one, or a path",
+                findings.write(&key("definition"), &format!("\"{}\"", fitting(draft)))
+            ),
         );
     }
     if let Some(definition) = &device.definition {
@@ -185,10 +238,11 @@ fn one(device: &Resolved, findings: &mut Findings<'_>) {
 fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<'_>) {
     let names: Vec<&str> = definition.units.iter().map(|unit| unit.name.as_str()).collect();
     for unit in device.draft.units.keys().filter(|unit| !names.contains(&unit.as_str())) {
+        let right = nearest(unit, names.iter().copied()).or(names.first().copied()).unwrap_or("device");
         findings.refuse(
             &format!("device.{}.units.{unit}", device.name),
             format!("the definition has no unit \"{unit}\""),
-            format!("write one of {}", names.join(", ")),
+            format!("write `{right}` instead of `{unit}`, or another of {}", names.join(", ")),
         );
     }
     match main_unit(definition) {
@@ -196,12 +250,16 @@ fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<
             .refuse(
                 &format!("device.{}.unit", device.name),
                 format!("`unit` and `units.{main}` say the same thing twice"),
-                "remove one of the two",
+                format!("remove `unit`, or `units.{main}`"),
             ),
         None if device.draft.unit.is_some() => findings.refuse(
             &format!("device.{}.unit", device.name),
             "the definition has several units, and none stands for the whole device",
-            format!("write units = {{ NAME = id }} with one of {}", names.join(", ")),
+            format!(
+                "write `units.{}` instead of `unit`, or another of {}",
+                names.first().unwrap_or(&"device"),
+                names.join(", ")
+            ),
         ),
         Some(_) | None => {}
     }
@@ -213,7 +271,7 @@ fn speaking(device: &Resolved, definition: &Definition, findings: &mut Findings<
         findings.refuse(
             &format!("device.{}.framing", device.name),
             "the device does not speak this framing",
-            "remove framing: the definition knows the usual one",
+            "remove `framing`: the definition knows the usual one",
         );
     }
 }
@@ -222,19 +280,22 @@ fn playing(device: &Resolved, definition: &Definition, findings: &mut Findings<'
     let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
     let everything = offer::defined(definition, &|_| true);
     for role in device.draft.roles.iter().filter(|role| !plays(**role, &device.offer)) {
-        let silent = definition.units.iter().enumerate().filter(|(_, unit)| unit.default.is_none());
-        let lacking = silent.map(|(_, unit)| unit.name.as_str()).collect::<Vec<_>>().join(", ");
-        if plays(*role, &everything) {
+        let lacking = definition.units.iter().enumerate().find(|(at, unit)| {
+            unit.default.is_none() && plays(*role, &offer::defined(definition, &|asked| asked == *at))
+        });
+        if let Some((_, unit)) = lacking.filter(|_| plays(*role, &everything)) {
+            let way_out = findings.write(&key(&format!("units.{}", unit.name)), "1");
             findings.refuse(
                 &key("units"),
                 format!("the role \"{}\" is played by a unit whose id is not known", role.name()),
-                format!("write units = {{ NAME = id }} with the one it is: {lacking}"),
+                format!("{way_out}, with the unit id that the device shows for it"),
             );
         } else {
+            let way_out = findings.write(&key("roles"), &without(device, *role));
             findings.refuse(
                 &key("roles"),
                 format!("the definition tells nothing that the role \"{}\" needs", role.name()),
-                format!("remove \"{}\", or choose the definition of a device that can play it", role.name()),
+                format!("{way_out}, or choose the definition of a device that can play it"),
             );
         }
     }
@@ -263,17 +324,19 @@ fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
         findings.refuse(
             &format!("device.{}.mode", device.name),
             "the device cannot keep the fast loop: its definition has no [control.grid-setpoint]",
-            "write mode = \"direct\"",
+            findings.write(&format!("device.{}.mode", device.name), "\"direct\""),
         );
     }
     if inverter && draft.mode == Mode::Direct && !direct {
+        let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
         let way_out = if supervise {
-            "write mode = \"supervise\": the device keeps the fast loop"
+            format!("{}: the device keeps the fast loop", findings.write(&key("mode"), "\"supervise\""))
         } else {
-            "remove the role \"inverter\", or choose a definition with [control.inverter-power]"
+            let roles = findings.write(&key("roles"), &without(device, Role::Inverter));
+            format!("{roles}, or choose a definition with [control.inverter-power]")
         };
         findings.refuse(
-            &format!("device.{}.roles", device.name),
+            &key(if supervise { "mode" } else { "roles" }),
             "the device cannot be ordered: its definition has no [control.inverter-power]",
             way_out,
         );
@@ -282,7 +345,10 @@ fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
         findings.refuse(
             &format!("device.{}.rating", device.name),
             "the most this PV inverter can make is not known, so a limit could not be shared out",
-            "write rating = \"10 kW\" (its nameplate)",
+            format!(
+                "{} (its nameplate)",
+                findings.write(&format!("device.{}.rating", device.name), "\"10 kW\"")
+            ),
         );
     }
 }
@@ -297,17 +363,23 @@ fn channels(draft: &DeviceDraft, device: &Resolved, offer: &Offer, findings: &mu
             (None, _) => findings.refuse(
                 &key("roles"),
                 "the device has no relay that could start a generator",
-                "remove the role \"generator-contact\", or choose the definition of a relay module",
+                format!(
+                    "{}, or choose the definition of a relay module",
+                    findings.write(&key("roles"), &without(device, Role::GeneratorContact))
+                ),
             ),
             (Some(relay), None) => findings.refuse(
                 &key("contact"),
                 format!("which of the {} relays starts the generator is not said", relay.channels),
-                "write contact = 1 (the first relay)",
+                format!("{} (the first relay)", findings.write(&key("contact"), "1")),
             ),
             (Some(relay), Some(contact)) if contact > i64::from(relay.channels) => findings.refuse(
                 &key("contact"),
                 format!("the device has {} relays, not {contact}", relay.channels),
-                format!("write a number from 1 to {}", relay.channels),
+                format!(
+                    "{}, or another number from 1",
+                    findings.write(&key("contact"), &relay.channels.to_string())
+                ),
             ),
             (Some(_), Some(_)) => {}
         }
@@ -320,12 +392,37 @@ fn channels(draft: &DeviceDraft, device: &Resolved, offer: &Offer, findings: &mu
             &key("running_input"),
             format!("the device has {inputs} inputs, not {input}"),
             if inputs == 0 {
-                "remove running_input".to_owned()
+                findings.remove(&key("running_input"))
             } else {
-                format!("write a number from 1 to {inputs}")
+                format!(
+                    "{}, or another number from 1 to {inputs}",
+                    findings.write(&key("running_input"), "1")
+                )
             },
         );
     }
+}
+
+/// The framing of the others where a device speaks it; else a connection of its own.
+fn other_framing(
+    device: &Resolved,
+    theirs: Framing,
+    (host, port): &(String, u16),
+    findings: &Findings<'_>,
+) -> String {
+    let key = |leaf: &str| format!("device.{}.{leaf}", device.name);
+    let spoken = match theirs {
+        Framing::Tcp => definition::Framing::Tcp,
+        Framing::RtuOverTcp => definition::Framing::RtuOverTcp,
+    };
+    let speaks = device.definition.as_ref().is_none_or(|it| it.limits.framings.contains(&spoken));
+    if speaks {
+        let way_out = findings.write(&key("framing"), &format!("\"{}\"", theirs.name()));
+        return format!("{way_out}, as the other has it, or correct an address");
+    }
+    let way_out =
+        findings.write(&key("address"), &format!("\"{host}:{}\"", port.checked_add(1).unwrap_or(502)));
+    format!("{way_out} or whatever its own address is")
 }
 
 /// One connection has one framing, whoever uses it.
@@ -338,7 +435,7 @@ fn shared_endpoints(devices: &[Resolved], findings: &mut Findings<'_>) {
             Some((other, framing)) if *framing != here => findings.refuse(
                 &format!("device.{}.framing", device.name),
                 format!("the address is that of {other}, which speaks another framing"),
-                "give both the same framing, or correct an address",
+                other_framing(device, *framing, &endpoint, findings),
             ),
             Some(_) => {}
             None => {

@@ -2,6 +2,8 @@
 
 mod devices;
 mod needs;
+mod ownership;
+mod plant;
 mod policy;
 mod polls;
 mod timed;
@@ -11,6 +13,7 @@ use std::collections::BTreeMap;
 use crate::control::policy::Control;
 use crate::control::signal::Phase;
 use crate::control::site::SiteConfig;
+use crate::device::definition::syntax::MOST_MISTAKES;
 use crate::device::mistake::Mistake;
 use crate::device::order::ControlKind;
 
@@ -24,6 +27,8 @@ use super::wire::{self, Resolved, Wired};
 pub struct Findings<'a> {
     effective: &'a Effective,
     mistakes: Vec<Mistake>,
+    /// Whether a definition could not be read, so that what its device can do is not known.
+    lacks_definition: bool,
 }
 
 impl Findings<'_> {
@@ -40,6 +45,34 @@ impl Findings<'_> {
             cause: cause.into(),
             way_out: way_out.into(),
         });
+    }
+
+    /// The beginning of a way out: what to write, and where, so that a key has this value.
+    fn write(&self, key: &str, value: &str) -> String {
+        let effective = self.effective;
+        if let Some(leaf) = effective.leaves.get(key).filter(|leaf| leaf.origin != Origin::Default) {
+            return format!("write `{}`", leaf.origin.setting(key, &leaf.short, value));
+        }
+        let Some((table, word)) = key.rsplit_once('.') else {
+            return format!("add `{key} = {value}` at the top of the file");
+        };
+        if effective.opened.contains(table) {
+            return format!("add `{word} = {value}` below `[{table}]`");
+        }
+        match table.rsplit_once('.') {
+            Some((above, inner))
+                if effective.opened.contains(above) && !effective.sections.contains_key(table) =>
+            {
+                format!("add `{inner}.{word} = {value}` below `[{above}]`")
+            }
+            _ => format!("add `[{table}]` and below it `{word} = {value}`"),
+        }
+    }
+
+    /// The beginning of a way out: take a key away.
+    fn remove(&self, key: &str) -> String {
+        let short = self.effective.leaves.get(key).map(|leaf| leaf.short.as_str());
+        format!("remove `{}`", short.unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key)))
     }
 
     /// Where a key was said; where it was not, the table it belongs to; else the top of the operator's file.
@@ -60,7 +93,9 @@ impl Findings<'_> {
 
     /// Whether devices are known well enough to say that one is missing.
     fn knows_devices(&self) -> bool {
-        !self.effective.tainted.iter().any(|key| key.is_empty() || key.starts_with("device."))
+        let tainted = &self.effective.tainted;
+        !self.lacks_definition
+            && !tainted.iter().any(|key| key.is_empty() || key.starts_with("device."))
             && !self.mistakes.iter().any(|mistake| mistake.key.starts_with("device."))
     }
 }
@@ -72,7 +107,7 @@ impl Findings<'_> {
 pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let effective = layers::read(text, overrides, &mut mistakes);
-    let mut findings = Findings { effective: &effective, mistakes };
+    let mut findings = Findings { effective: &effective, mistakes, lacks_definition: false };
     if effective.tainted.contains("") {
         // A file that is no TOML says nothing, so that everything else would seem to be missing.
         return Err(findings.mistakes);
@@ -92,6 +127,7 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
     let mut mistakes = findings.mistakes;
     mistakes.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
     mistakes.dedup();
+    mistakes.truncate(MOST_MISTAKES);
     Err(mistakes)
 }
 

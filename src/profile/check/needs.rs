@@ -3,6 +3,7 @@
 use crate::control::policy::{MAX_INVERTERS, MAX_PV, PhaseMode};
 use crate::control::wiring::ActuatorKind;
 use crate::profile::draft::{Bms, Draft, Role};
+use crate::profile::layer::Origin;
 use crate::profile::wire::{Resolved, Wired, rivals, starter};
 
 use super::{Findings, known};
@@ -23,26 +24,38 @@ fn parts(devices: &[Resolved], findings: &mut Findings<'_>) {
     for (role, names) in rivals(devices) {
         let names: Vec<&str> = names.into_iter().collect();
         let last = names.last().copied().unwrap_or_default();
+        let key = format!("device.{last}.roles");
+        let device = devices.iter().find(|device| device.name == last);
+        let way_out = findings.write(&key, &device.map(|device| without(device, role)).unwrap_or_default());
         findings.refuse(
-            &format!("device.{last}.roles"),
+            &key,
             format!(
                 "{} both claim the role \"{}\", which one device alone can play",
                 names.join(" and "),
                 role.name()
             ),
-            format!("leave \"{}\" with one of them", role.name()),
+            format!("{way_out}, or leave the role with {last} alone"),
         );
     }
     for (role, most) in [(Role::Inverter, MAX_INVERTERS), (Role::Pv, MAX_PV)] {
         let mut holders = devices.iter().filter(|device| device.draft.roles.contains(&role)).skip(most);
         if let Some(device) = holders.next() {
-            findings.refuse(
-                &format!("device.{}.roles", device.name),
-                format!("more than {most} devices have the role \"{}\"", role.name()),
-                format!("leave the role with at most {most}"),
-            );
+            let key = format!("device.{}.roles", device.name);
+            let way_out = findings.write(&key, &without(device, role));
+            let cause = format!("more than {most} devices have the role \"{}\"", role.name());
+            findings.refuse(&key, cause, format!("{way_out}, or take the role from another"));
         }
     }
+}
+
+/// The roles of a device without one of them, as TOML; a device without a part is only shown.
+pub fn without(device: &Resolved, role: Role) -> String {
+    let left = device.draft.roles.iter().filter(|other| **other != role).map(|role| role.name());
+    let mut names: Vec<String> = left.map(|name| format!("\"{name}\"")).collect();
+    if names.is_empty() {
+        names.push("\"io\"".to_owned());
+    }
+    format!("[{}]", names.join(", "))
 }
 
 fn power(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
@@ -57,16 +70,17 @@ fn power(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.grid.setpoint",
             "the grid setpoint needs grid.power, and no device provides it",
-            "give a meter the role \"grid-meter\", let the inverter keep the loop with mode = \"supervise\", or write policy.grid.connected = false",
+            format!(
+                "{} if the site has no grid; else give a meter the role \"grid-meter\", or let the inverter keep the loop with mode = \"supervise\"",
+                findings.write("policy.grid.connected", "false")
+            ),
         );
     }
     for (key, limit) in [("import_limit", grid.import_limit), ("export_limit", grid.export_limit)] {
         if limit.is_some() && !measured {
-            findings.refuse(
-                &format!("policy.grid.{key}"),
-                format!("{key} needs grid.power, and no device provides it"),
-                format!("give a meter the role \"grid-meter\", or remove {key}"),
-            );
+            let path = format!("policy.grid.{key}");
+            let way_out = format!("{}, or give a meter the role \"grid-meter\"", findings.remove(&path));
+            findings.refuse(&path, format!("{key} needs grid.power, and no device provides it"), way_out);
         }
     }
     let each = wiring.grid.power.phase.iter().all(Option::is_some);
@@ -74,7 +88,10 @@ fn power(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
         findings.refuse(
             "phases",
             "phases = \"individual\" needs grid.power of every phase, and no device provides them",
-            "give a three-phase meter the role \"grid-meter\", or write phases = \"total\"",
+            format!(
+                "{}, or give a three-phase meter the role \"grid-meter\"",
+                findings.write("phases", "\"total\"")
+            ),
         );
     }
 }
@@ -87,7 +104,7 @@ fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.floor",
             "the floor needs battery.soc, and no device provides it",
-            format!("{role}, or write floor = 0"),
+            format!("{} for none, or {role}", findings.write("policy.battery.floor", "0")),
         );
     }
     for (table, key, first, what) in [
@@ -99,7 +116,7 @@ fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
             findings.refuse(
                 &format!("policy.{table}.{name}.{key}"),
                 format!("a {what} needs battery.soc, and no device provides it"),
-                format!("{role}, or remove the {what}"),
+                format!("remove `[policy.{table}.{name}]`, or {role}"),
             );
         }
     }
@@ -107,7 +124,7 @@ fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.voltage_floor",
             "the voltage floor needs battery.voltage, and no device provides it",
-            format!("{role}, or remove voltage_floor"),
+            format!("{}, or {role}", findings.remove("policy.battery.voltage_floor")),
         );
     }
     if wiring.temperature.is_none() {
@@ -115,11 +132,10 @@ fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
             [("temperature_min", draft.temperature_min), ("temperature_max", draft.temperature_max)]
         {
             if limit.is_some() {
-                findings.refuse(
-                    &format!("policy.battery.{key}"),
-                    format!("{key} needs battery.temperature, and no device provides it"),
-                    format!("{role}, or remove {key}"),
-                );
+                let path = format!("policy.battery.{key}");
+                let way_out = format!("{}, or {role}", findings.remove(&path));
+                let cause = format!("{key} needs battery.temperature, and no device provides it");
+                findings.refuse(&path, cause, way_out);
             }
         }
     }
@@ -127,9 +143,19 @@ fn battery(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.bms",
             "a BMS is required, and no device provides battery.charge_limit_current and battery.discharge_limit_current",
-            format!("{role}, or write bms = \"auto\""),
+            format!("{}, or {role}", findings.write("policy.battery.bms", "\"auto\"")),
         );
     }
+}
+
+/// What takes a condition away: its table, or else each of its values.
+fn said_of(condition: &str, findings: &Findings<'_>) -> Vec<String> {
+    if findings.effective.opened.contains(condition) {
+        return vec![condition.to_owned()];
+    }
+    let below = format!("{condition}.");
+    let said = findings.effective.leaves.values().filter(|leaf| leaf.origin != Origin::Default);
+    said.map(|leaf| leaf.path.clone()).filter(|path| path.starts_with(&below)).collect()
 }
 
 fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut Findings<'_>) {
@@ -139,7 +165,7 @@ fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut 
         findings.refuse(
             "policy.generator",
             "nothing can start the generator",
-            "give a device that can the role \"generator\", or a relay module the role \"generator-contact\" and contact = 1",
+            "remove `[policy.generator]` if there is none; else give a device that can start it the role \"generator\", or a relay module the role \"generator-contact\" and contact = 1",
         );
     }
     let load = known(&wiring.load)
@@ -152,11 +178,13 @@ fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut 
         ("voltage", generator.voltage.start, wiring.battery.voltage.is_some(), "battery.voltage"),
     ] {
         if used.is_some() && !have {
-            findings.refuse(
-                &format!("policy.generator.{name}.start"),
-                format!("the {name} condition needs {input}, and no device provides it"),
-                format!("give the device that knows {input} its role, or remove the condition"),
-            );
+            let own = format!("policy.generator.{name}");
+            for key in said_of(&own, findings) {
+                let way_out =
+                    format!("{}, or give the device that knows {input} its role", findings.remove(&key));
+                let cause = format!("the {name} condition needs {input}, and no device provides it");
+                findings.refuse(&key, cause, way_out);
+            }
         }
     }
     let feedback = wiring.generator.running.is_some() || wiring.generator.ac_present.is_some();
@@ -164,7 +192,10 @@ fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut 
         findings.refuse(
             "policy.generator.feedback",
             "feedback is promised, and no device provides generator.running or generator.ac_present",
-            "wire the engine's running contact to an input and name it with running_input, or remove feedback",
+            format!(
+                "{}, or wire the engine's running contact to an input and name it with running_input",
+                findings.remove("policy.generator.feedback")
+            ),
         );
     }
 }

@@ -5,9 +5,10 @@ use crate::control::units::{DeciCelsius, Soc, Span, Watts};
 use crate::profile::draft::{Bms, ConditionDraft, Draft};
 use crate::profile::layers::Effective;
 use crate::profile::measure::Measure;
+use crate::profile::nearest::nearest;
 use crate::profile::wire::{Resolved, Wired, starter};
 
-use super::Findings;
+use super::{Findings, plant};
 
 /// Finds what contradicts itself.
 pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
@@ -15,21 +16,22 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "authority",
             "control = \"on\" needs the most power we may order",
-            "write authority = \"5 kW\" (your site's figure), or control = \"observe\"",
+            format!(
+                "{} (your site's figure), or control = \"observe\"",
+                findings.write("authority", "\"5 kW\"")
+            ),
         );
     }
-    if jiff::tz::TimeZone::get(&draft.policy.timezone).is_err() {
-        findings.refuse(
-            "site.timezone",
-            format!("\"{}\" is not a time zone", draft.policy.timezone),
-            "write an IANA name such as \"Europe/Paris\", or \"UTC\"",
-        );
-    }
+    timezone(&draft.policy.timezone, findings);
     if super::devices::listen(&draft.listen.0).is_none() {
+        let near =
+            [format!("{}:8437", draft.listen.0), format!("127.0.0.1:{}", draft.listen.0.trim_matches(':'))];
+        let right = near.iter().find(|text| super::devices::listen(text).is_some());
+        let right = right.map_or("127.0.0.1:8437", String::as_str);
         findings.refuse(
             "listen",
             format!("\"{}\" is not an address and a port", draft.listen.0),
-            "write \"127.0.0.1:8437\"",
+            findings.write("listen", &format!("\"{right}\"")),
         );
     }
     battery(draft, findings);
@@ -39,10 +41,17 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.regulator.shortest_cycle",
             "the shortest cycle is longer than the longest",
-            "make shortest_cycle the smaller of the two",
+            format!(
+                "{}, or less",
+                findings.write(
+                    "policy.regulator.shortest_cycle",
+                    &quoted(Measure::Duration, draft.policy.regulator.longest_cycle.0)
+                )
+            ),
         );
     }
     generator(draft, findings);
+    plant::compare(draft, findings);
 }
 
 fn battery(draft: &Draft, findings: &mut Findings<'_>) {
@@ -56,8 +65,8 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
                 battery.island_reserve, battery.absolute_floor
             ),
             format!(
-                "write island_reserve = {} or more, or lower absolute_floor",
-                percent(battery.absolute_floor)
+                "{}, or more, or lower absolute_floor",
+                findings.write("policy.battery.island_reserve", &percent(battery.absolute_floor))
             ),
         );
     }
@@ -66,7 +75,10 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.floor",
             format!("the floor {} is below what is reserved for an outage, {least}", battery.floor),
-            format!("write floor = {} or more, lower island_reserve and absolute_floor, or write floor = 0 for none", percent(least)),
+            format!(
+                "{}, or more, lower island_reserve and absolute_floor, or write floor = 0 for none",
+                findings.write("policy.battery.floor", &percent(least))
+            ),
         );
     }
     if let (Some(low), Some(high)) = (draft.temperature_min, draft.temperature_max)
@@ -75,12 +87,18 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.temperature_min",
             format!("the lowest temperature {low} is not below the highest {high}"),
-            "make temperature_min the smaller of the two",
+            format!(
+                "{}, or another value below temperature_max",
+                findings.write(
+                    "policy.battery.temperature_min",
+                    &quoted(Measure::Temperature, i64::from(high.0).saturating_sub(100).max(-400))
+                )
+            ),
         );
     }
 }
 
-fn percent(soc: Soc) -> String {
+pub fn percent(soc: Soc) -> String {
     Measure::Percent.print(i64::from(soc.centi()))
 }
 
@@ -90,14 +108,20 @@ fn grid(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.grid.setpoint",
             format!("the setpoint {} imports more than import_limit {limit}", grid.setpoint),
-            format!("write a setpoint of at most \"{limit}\""),
+            format!(
+                "{}, or less",
+                findings.write("policy.grid.setpoint", &quoted(Measure::Power, i64::from(limit.0)))
+            ),
         );
     }
     if let Some(limit) = grid.export_limit.filter(|limit| -grid.setpoint > *limit) {
         findings.refuse(
             "policy.grid.setpoint",
             format!("the setpoint {} exports more than export_limit {limit}", grid.setpoint),
-            format!("write a setpoint of at least \"{}\"", -limit),
+            format!(
+                "{}, or more",
+                findings.write("policy.grid.setpoint", &quoted(Measure::Power, i64::from((-limit).0)))
+            ),
         );
     }
 }
@@ -119,11 +143,10 @@ fn trust(draft: &Draft, findings: &mut Findings<'_>) {
         ] {
             if first > second {
                 let (first, second) = (Measure::Duration.print(first.0), Measure::Duration.print(second.0));
-                findings.refuse(
-                    &format!("policy.trust.{name}.{later}"),
-                    format!("{later} {second} comes before {earlier} {first}"),
-                    format!("write {later} = \"{first}\" or more, or a shorter {earlier}"),
-                );
+                let key = format!("policy.trust.{name}.{later}");
+                let way_out = findings.write(&key, &format!("\"{first}\""));
+                let cause = format!("{later} {second} comes before {earlier} {first}");
+                findings.refuse(&key, cause, format!("{way_out}, or more, or a shorter {earlier}"));
             }
         }
     }
@@ -146,17 +169,23 @@ fn generator(draft: &Draft, findings: &mut Findings<'_>) {
         (Some(from), Some(to)) if from == to => findings.refuse(
             "policy.generator.quiet.to",
             "quiet hours begin and end at the same time: that could mean always or never",
-            "write two different times; to be quiet always, lower the thresholds themselves",
+            format!(
+                "{}, or another time; to be quiet always, lower the thresholds themselves",
+                findings.write(
+                    "policy.generator.quiet.to",
+                    if from.0 == 25_200 { "\"08:00\"" } else { "\"07:00\"" }
+                )
+            ),
         ),
         (Some(_), None) => findings.refuse(
             "policy.generator.quiet.to",
             "quiet hours have a beginning and no end",
-            "write to = \"07:00\", or remove from",
+            format!("{}, or remove from", findings.write("policy.generator.quiet.to", "\"07:00\"")),
         ),
         (None, Some(_)) => findings.refuse(
             "policy.generator.quiet.from",
             "quiet hours have an end and no beginning",
-            "write from = \"22:00\", or remove to",
+            format!("{}, or remove to", findings.write("policy.generator.quiet.from", "\"22:00\"")),
         ),
         (Some(_), Some(_)) | (None, None) => {}
     }
@@ -165,11 +194,12 @@ fn generator(draft: &Draft, findings: &mut Findings<'_>) {
         let hours = generator.quiet_from.is_some() || generator.quiet_to.is_some();
         if !hours && (condition.quiet_start.is_some() || condition.quiet_stop.is_some()) {
             let key = if condition.quiet_start.is_some() { "start" } else { "stop" };
-            findings.refuse(
-                &format!("policy.generator.{name}.quiet.{key}"),
-                "thresholds for quiet hours, and no quiet hours",
-                "write policy.generator.quiet = { from = \"22:00\", to = \"07:00\" }, or remove this threshold",
+            let path = format!("policy.generator.{name}.quiet.{key}");
+            let way_out = format!(
+                "{}, or say when: quiet = {{ from = \"22:00\", to = \"07:00\" }}",
+                findings.remove(&path)
             );
+            findings.refuse(&path, "thresholds for quiet hours, and no quiet hours", way_out);
         }
     }
     let policy = &generator.policy;
@@ -178,7 +208,10 @@ fn generator(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.generator.max_run",
             format!("the longest run is shorter than the minimum run {least}"),
-            format!("write max_run = \"{least}\" or more, or \"0s\" for no alarm"),
+            format!(
+                "{}, or more, or \"0s\" for no alarm",
+                findings.write("policy.generator.max_run", &format!("\"{least}\""))
+            ),
         );
     }
 }
@@ -194,44 +227,83 @@ fn thresholds(
         return;
     }
     let key = |edge: &str| format!("policy.generator.{name}.{edge}");
+    let rises = |edge: &str| (edge == "stop") == low_starts;
     let (Some(start), Some(stop)) = (condition.start, condition.stop) else {
         let (missing, present) =
             if condition.start.is_none() { ("start", "stop") } else { ("stop", "start") };
+        let other = condition.start.or(condition.stop).unwrap_or_default();
+        let way_out = findings.write(&key(missing), &beyond(measure, other, rises(missing)));
+        let cause = format!("the {name} condition has no {missing}");
         findings.refuse(
             &key(missing),
-            format!("the {name} condition has no {missing}"),
-            format!("write policy.generator.{name}.{missing} too, or remove its {present}"),
+            cause,
+            format!("{way_out}, or another value, or remove its {present}"),
         );
         return;
     };
-    let (side, advice) = if low_starts { ("above", "higher") } else { ("below", "lower") };
+    let side = if low_starts { "above" } else { "below" };
     let sound = |start: i64, stop: i64| if low_starts { stop > start } else { stop < start };
+    let must = "the set must be able to run from its start to its stop";
     if !sound(start, stop) {
+        let full = measure == Measure::Percent && start >= 10_000;
+        let (edge, other) = if full { ("start", stop) } else { ("stop", start) };
+        let way_out = findings.write(&key(edge), &beyond(measure, other, rises(edge)));
+        let (stop, start) = (measure.print(stop), measure.print(start));
+        let cause = format!("{name} stops at {stop}, which is not {side} its start {start}");
         findings.refuse(
-            &key("stop"),
-            format!(
-                "{name} stops at {}, which is not {side} its start {}",
-                measure.print(stop),
-                measure.print(start)
-            ),
-            format!("write a {advice} stop: the set must be able to run from its start to its stop"),
+            &key(edge),
+            cause,
+            format!("{way_out}, or another value, the stop {side} the start: {must}"),
         );
         return;
     }
     let (quiet_start, quiet_stop) =
         (condition.quiet_start.unwrap_or(start), condition.quiet_stop.unwrap_or(stop));
     if !sound(quiet_start, quiet_stop) {
-        let edge = if condition.quiet_stop.is_some() { "quiet.stop" } else { "quiet.start" };
-        findings.refuse(
-            &key(edge),
-            format!(
-                "in quiet hours {name} stops at {}, which is not {side} its start {}",
-                measure.print(quiet_stop),
-                measure.print(quiet_start)
-            ),
-            format!("write a {advice} stop for quiet hours, or another start"),
-        );
+        let (edge, own, other) = match condition.quiet_stop {
+            Some(_) => ("quiet.stop", "stop", quiet_start),
+            None => ("quiet.start", "start", quiet_stop),
+        };
+        let way_out = findings.write(&key(edge), &beyond(measure, other, rises(own)));
+        let (stop, start) = (measure.print(quiet_stop), measure.print(quiet_start));
+        let cause = format!("in quiet hours {name} stops at {stop}, which is not {side} its start {start}");
+        findings.refuse(&key(edge), cause, format!("{way_out}, or another value: {must}"));
     }
+}
+
+/// A value clearly on the other side of a threshold, as TOML.
+fn beyond(measure: Measure, from: i64, rises: bool) -> String {
+    let step = match measure {
+        Measure::Percent => 1_000,
+        Measure::Voltage => 2_000,
+        Measure::Current => 10_000,
+        _ => 1_000,
+    };
+    let to = if rises { from.saturating_add(step) } else { from.saturating_sub(step) };
+    match measure {
+        Measure::Percent => measure.print(to.clamp(0, 10_000)),
+        measure => quoted(measure, to),
+    }
+}
+
+pub fn quoted(measure: Measure, raw: i64) -> String {
+    format!("\"{}\"", measure.print(raw))
+}
+
+fn timezone(name: &str, findings: &mut Findings<'_>) {
+    if jiff::tz::TimeZone::get(name).is_ok() {
+        return;
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    let near = nearest(name, known.iter().map(String::as_str)).unwrap_or("UTC");
+    findings.refuse(
+        "site.timezone",
+        format!("\"{name}\" is not a time zone"),
+        format!(
+            "{}, or another IANA name such as \"Europe/Paris\"",
+            findings.write("site.timezone", &format!("\"{near}\""))
+        ),
+    );
 }
 
 /// The policy of a profile without mistakes.

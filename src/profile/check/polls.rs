@@ -36,11 +36,9 @@ pub fn fit(resolved: &[Resolved], findings: &mut Findings<'_>) {
         let others: i64 = busy - worst.permille();
         let way_out = match worst.period_within(500 - others) {
             Some(period) => {
-                format!(
-                    "write poll = \"{}\" at device {}",
-                    Measure::Duration.print(period.0),
-                    worst.device.name
-                )
+                let key = format!("device.{}.poll", worst.device.name);
+                let way_out = findings.write(&key, &format!("\"{}\"", Measure::Duration.print(period.0)));
+                format!("{way_out} at device {}", worst.device.name)
             }
             None => {
                 "give the devices at this address longer polls, or connect some of them elsewhere".to_owned()

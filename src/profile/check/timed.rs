@@ -3,6 +3,7 @@
 use crate::control::policy::{Outage, PlanSlot};
 use crate::control::schedule::{MAX_OUTAGES, MAX_SLOTS, MAX_WINDOWS};
 use crate::profile::draft::Draft;
+use crate::profile::value::print_moment;
 
 use super::Findings;
 
@@ -38,7 +39,10 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         findings.refuse(
             "policy.battery.capacity",
             "a plan turns percent into power, and needs the battery's capacity for it",
-            "write capacity = \"10 kWh\" (your battery's figure), or remove the plan",
+            format!(
+                "{} (your battery's figure), or remove the plan",
+                findings.write("policy.battery.capacity", "\"10 kWh\"")
+            ),
         );
     }
     overlaps(draft, findings);
@@ -47,10 +51,12 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
 fn missing(table: &str, what: &str, keys: &[(&str, bool, &str)], findings: &mut Findings<'_>) {
     for (key, missing, example) in keys {
         if *missing {
+            let path = format!("{table}.{key}");
+            let way_out = findings.write(&path, example);
             findings.refuse(
-                &format!("{table}.{key}"),
+                &path,
                 format!("the {what} has no {key}"),
-                format!("write {key} = {example}"),
+                format!("{way_out} (your own figure)"),
             );
         }
     }
@@ -61,7 +67,7 @@ fn few(table: &str, first_too_many: Option<&String>, most: usize, findings: &mut
         findings.refuse(
             &format!("{table}.{name}"),
             format!("more than {most} entries in {table}"),
-            format!("leave at most {most}"),
+            format!("remove `[{table}.{name}]`, or as many others"),
         );
     }
 }
@@ -72,12 +78,12 @@ fn overlaps(draft: &Draft, findings: &mut Findings<'_>) {
     slots.sort_by_key(|(_, slot)| slot.start);
     for pair in slots.windows(2) {
         let [(before, first), (name, second)] = pair else { continue };
-        if second.start < first.start.saturating_add(first.duration.whole_secs()) {
-            findings.refuse(
-                &format!("policy.plan.{name}.start"),
-                format!("the slot begins before the slot {before} is over"),
-                format!("write a later start, or a shorter duration of {before}"),
-            );
+        let over = first.start.saturating_add(first.duration.whole_secs());
+        if second.start < over {
+            let key = format!("policy.plan.{name}.start");
+            let way_out = findings.write(&key, &format!("\"{}\"", print_moment(over)));
+            let cause = format!("the slot begins before the slot {before} is over");
+            findings.refuse(&key, cause, format!("{way_out}, or later, or a shorter duration of {before}"));
         }
     }
 }
