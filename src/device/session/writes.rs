@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::proofs::Proofs;
 use super::watch::Watch;
 use super::wear::{Aim, Register, Wear, register, wears};
-use super::wire::{Surroundings, Wire, difference, fetched, otherwise, wrote};
+use super::wire::{Surroundings, Wire, difference, fetched, foreign, otherwise, wrote};
 use crate::control::units::{Mono, Span};
 use crate::device::definition::{Control, Definition, Persistence, Write};
 use crate::device::exchange::{Answer, Failure, Request};
@@ -437,8 +437,12 @@ impl Writes {
                     *saved = Some(words.clone());
                 }
                 // A stored setting that was seen to be right on this connection does not change by itself.
-                if set_up.seen_at.take().is_some() && write.readback.is_some() && wears(write) {
-                    out.extend(changed(job, control, write, request, &wanted, words, around, now));
+                let was_right = set_up.seen_at.take().is_some() && write.readback.is_some();
+                if let Some(difference) = difference(write, &wanted, words, around.phases)
+                    && was_right
+                    && wears(write)
+                {
+                    out.push(foreign(control, job.order.channel, request.address, &difference, now));
                 }
                 job.differs = true;
                 job.steps.push_front(Step::Set(at));
@@ -513,27 +517,4 @@ impl Writes {
             out.push(wrote(&job.order, Err(failure), false));
         }
     }
-}
-
-/// A stored setting that holds another value than before.
-#[expect(clippy::too_many_arguments, reason = "where, what it was and what it is")]
-fn changed(
-    job: &Job,
-    control: &Control,
-    write: &Write,
-    request: &Request,
-    wanted: &[u16],
-    found: &[u16],
-    around: &Surroundings,
-    now: Mono,
-) -> Option<SessionEvent> {
-    let difference = difference(write, wanted, found, around.phases)?;
-    Some(SessionEvent::Foreign {
-        control: control.kind,
-        channel: job.order.channel,
-        address: request.address.saturating_add(difference.offset),
-        found: difference.found,
-        ours: difference.sent,
-        at: now,
-    })
 }
