@@ -20,7 +20,7 @@
 
 use std::collections::VecDeque;
 
-use super::wire::{Surroundings, Wire, agrees, difference, is_on_the_way};
+use super::wire::{Surroundings, Wire, agrees, difference, foreign, is_on_the_way};
 use crate::control::units::{Mono, Span};
 use crate::device::definition::{Control, Definition, Write};
 use crate::device::exchange::{Function, Request};
@@ -288,16 +288,9 @@ impl Held {
             }
         }
         let difference = difference(write, &latest.words, found, around.phases)?;
-        let address = self.wire(around)?.request.address.saturating_add(difference.offset);
+        let first = self.wire(around)?.request.address;
         self.told = Some(found.to_vec());
-        Some(SessionEvent::Foreign {
-            control: control.kind,
-            channel: self.channel,
-            address,
-            found: difference.found,
-            ours: difference.sent,
-            at: now,
-        })
+        Some(foreign(control, self.channel, first, &difference, now))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::device::order::WearRecord;
 const DAY: Span = Span::minutes(24 * 60);
 
 /// Unit, by its index, and address.
-type Register = (usize, u16);
+pub type Register = (usize, u16);
 
 #[derive(Clone, Debug, Default)]
 struct Worn {

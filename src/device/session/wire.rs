@@ -1,6 +1,6 @@
 //! Where the writes of a session go, and whether what is read back is what was written.
 
-use crate::control::units::Watts;
+use crate::control::units::{Mono, Watts};
 use crate::device::decimal::Ratio;
 use crate::device::definition::{Area, Control, Definition, Place, Variable, Write};
 use crate::device::exchange::{Answer, Failure, Request};
@@ -32,6 +32,24 @@ pub fn wrote(order: &DeviceOrder, result: Result<(), Failure>, contradicted: boo
         seq: order.seq,
         result,
         contradicted,
+    }
+}
+
+/// Somebody else's value in registers that begin at `first`.
+pub fn foreign(
+    control: &Control,
+    channel: u8,
+    first: u16,
+    difference: &Difference,
+    at: Mono,
+) -> SessionEvent {
+    SessionEvent::Foreign {
+        control: control.kind,
+        channel,
+        address: first.saturating_add(difference.offset),
+        found: difference.found,
+        ours: difference.sent,
+        at,
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::proofs::Proofs;
 use super::watch::Watch;
-use super::wear::{Aim, Wear, register, wears};
-use super::wire::{Surroundings, Wire, difference, fetched, otherwise, wrote};
+use super::wear::{Aim, Register, Wear, register, wears};
+use super::wire::{Surroundings, Wire, difference, fetched, foreign, otherwise, wrote};
 use crate::control::units::{Mono, Span};
 use crate::device::definition::{Control, Definition, Persistence, Write};
 use crate::device::exchange::{Answer, Failure, Request};
@@ -97,6 +97,8 @@ pub struct Writes {
     arrivals: u64,
     pub watch: Watch,
     pub wear: Wear,
+    /// The write in flight that was counted.
+    counted: Option<Register>,
 }
 
 impl Writes {
@@ -142,6 +144,7 @@ impl Writes {
             slot.last = None;
         }
         self.watch.reconnected();
+        self.counted = None;
         if let Some(job) = self.job.take() {
             out.push(wrote(&job.order, Err(Failure::Unreachable), false));
         }
@@ -342,6 +345,7 @@ impl Writes {
         now: Mono,
         out: &mut Vec<SessionEvent>,
     ) {
+        let counted = self.counted.take();
         match doing {
             Doing::Proof(at) => self.proofs.answered(at, answer, around, now, &mut self.watch, out),
             Doing::Look(at) => match answer {
@@ -351,7 +355,7 @@ impl Writes {
             Doing::Check => self.checked(answer, around, now, out),
             Doing::Step => match answer {
                 Err(failure) => {
-                    self.unsure(request, failure, around, now);
+                    self.unsure(request, failure, counted, now);
                     self.fail(failure, out);
                 }
                 Ok(words) => self.stepped(request, words, around, now, out),
@@ -372,8 +376,8 @@ impl Writes {
             (Ok(found), Ok(wire)) if *found == wire.request.words => {
                 self.stepped(&wire.request, &Answer::new(), around, now, out);
             }
-            // What cannot be read is written unseen; the budget counts all the same.
-            (Ok(_) | Err(Failure::Exception(_)), Ok(_)) => {
+            // What can only be written is written unseen; the budget counts all the same.
+            (Ok(_) | Err(Failure::Exception(1..=3)), Ok(_)) => {
                 if let Some(job) = &mut self.job {
                     job.differs = true;
                 }
@@ -384,28 +388,22 @@ impl Writes {
 
     /// A request goes out. A write that will not be answered may have been done all the same, so it counts.
     pub fn asked(&mut self, wire: &Wire, around: &Surroundings, now: Mono) {
-        if self.is_worn_by(&wire.request, around) {
-            self.wear.wrote(register(wire.unit, &wire.request), now);
-        }
-    }
-
-    fn is_worn_by(&self, request: &Request, around: &Surroundings) -> bool {
         let control = self.job.as_ref().and_then(|job| around.definition.controls.get(job.control));
         let step = self.job.as_ref().and_then(|job| job.steps.front());
         let write = control.zip(step).and_then(|(control, step)| step.write(control));
-        request.function.writes() && write.is_some_and(wears)
+        if wire.request.function.writes() && write.is_some_and(wears) {
+            let register = register(wire.unit, &wire.request);
+            self.wear.wrote(register, now);
+            self.counted = Some(register);
+        }
     }
 
     /// A write was refused, or not answered and may have been done.
-    fn unsure(&mut self, request: &Request, failure: Failure, around: &Surroundings, now: Mono) {
-        let Some(job) = &self.job else { return };
-        let Some(step) = job.steps.front() else { return };
-        let control = around.definition.controls.get(job.control);
-        let write = control.and_then(|control| step.write(control));
-        if let (Failure::Exception(_), Some(write)) = (failure, write.filter(|write| wears(write))) {
-            self.wear.refused(register(write.unit, request));
+    fn unsure(&mut self, request: &Request, failure: Failure, counted: Option<Register>, now: Mono) {
+        if let (Some(register), Failure::Exception(_)) = (counted, failure) {
+            self.wear.refused(register);
         }
-        if let Step::Send(at) = step {
+        if let Some((job, Some(Step::Send(at)))) = self.job.as_ref().map(|job| (job, job.steps.front())) {
             self.watch.sent(job.slot, *at, &request.words, false, now);
         }
     }
@@ -444,8 +442,12 @@ impl Writes {
                     *saved = Some(words.clone());
                 }
                 // A stored setting that was seen to be right on this connection does not change by itself.
-                if set_up.seen_at.take().is_some() && write.readback.is_some() && wears(write) {
-                    out.extend(changed(job, control, write, request, &wanted, words, around, now));
+                let was_right = set_up.seen_at.take().is_some() && write.readback.is_some();
+                if let Some(difference) = difference(write, &wanted, words, around.phases)
+                    && was_right
+                    && wears(write)
+                {
+                    out.push(foreign(control, job.order.channel, request.address, &difference, now));
                 }
                 job.differs = true;
                 job.steps.push_front(Step::Set(at));
@@ -520,27 +522,4 @@ impl Writes {
             out.push(wrote(&job.order, Err(failure), false));
         }
     }
-}
-
-/// A stored setting that holds another value than before.
-#[expect(clippy::too_many_arguments, reason = "where, what it was and what it is")]
-fn changed(
-    job: &Job,
-    control: &Control,
-    write: &Write,
-    request: &Request,
-    wanted: &[u16],
-    found: &[u16],
-    around: &Surroundings,
-    now: Mono,
-) -> Option<SessionEvent> {
-    let difference = difference(write, wanted, found, around.phases)?;
-    Some(SessionEvent::Foreign {
-        control: control.kind,
-        channel: job.order.channel,
-        address: request.address.saturating_add(difference.offset),
-        found: difference.found,
-        ours: difference.sent,
-        at: now,
-    })
 }

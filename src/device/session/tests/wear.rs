@@ -161,6 +161,20 @@ fn d18_a_write_that_was_refused_wears_nothing_and_one_without_answer_counts() {
 }
 
 #[test]
+fn d18_orders_to_a_unit_that_is_away_neither_cost_writes_nor_give_any_back() {
+    let mut bench = stored(Vec::new(), device(), Mono(0));
+    bench.order(relay(true, bench.now));
+    bench.leap(Mono(1_000));
+    bench.device.refuses = Some((1, 30, 11));
+    for turn in 2..100 {
+        bench.order(relay(turn % 2 == 1, bench.now));
+        bench.leap(Mono(turn * 1_000));
+    }
+    assert_eq!(bench.session.wear()[0].writes.len(), 1, "the first one still counts");
+    assert_eq!(times(&bench.device, 30).len(), 1, "what says that it is not there is not written to unseen");
+}
+
+#[test]
 fn d18_a_memory_that_cannot_be_does_not_lock_a_register_for_ever() {
     let record = |unit: &str, at: i64| WearRecord {
         unit: unit.to_owned(),
