@@ -10,6 +10,9 @@ const RESTART_SOC: f64 = 0.05;
 /// The generator is not asked for more than this share of its rating when it charges.
 const GENERATOR_SHARE: f64 = 0.95;
 
+/// Rounds of correction on the generator: each leaves at most two thirds of what was left.
+const CORRECTIONS: usize = 24;
+
 /// What the battery side allows in this step, as DC power at the inverters, W.
 struct Room {
     /// Most that may be drawn.
@@ -124,10 +127,14 @@ impl Plant {
         if given < 0.0 {
             self.curtail(-given);
         }
-        // What the lag or the battery still owes is corrected at once, by the inverters' own power assist.
-        let given = total(self.flows.load()) - total(self.flows.pv) - total(self.flows.inverter_ac);
-        let correction = if given > rating { given - rating } else { given.min(0.0) };
-        if correction != 0.0 {
+        // What the lag or the battery still owes is corrected at once, by the inverters' own power assist. A phase at
+        // its rating cannot take its share; the others get it in the next round.
+        for _ in 0..CORRECTIONS {
+            let given = total(self.flows.load()) - total(self.flows.pv) - total(self.flows.inverter_ac);
+            let correction = if given > rating { given - rating } else { given.min(0.0) };
+            if correction.abs() < 1e-6 {
+                break;
+            }
             let each = self.spread(correction);
             for inverter in &mut self.inverters {
                 inverter.output = zip(inverter.output, each, |now, more| rated(&self.params, now + more));
