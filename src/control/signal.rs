@@ -317,7 +317,7 @@ impl Signals {
 
     /// All of them with their places.
     pub fn iter(&self) -> impl Iterator<Item = (SignalId, &Signal)> {
-        (0u16..).map(SignalId).zip(self.list.iter())
+        (0..=u16::MAX).map(SignalId).zip(self.list.iter())
     }
 
     /// How many there are.

@@ -274,6 +274,12 @@ pub struct KeyDoc {
     pub(super) optional: bool,
 }
 
+/// All keys, made once: reading looks them up for every line.
+pub(super) fn table() -> &'static [KeyDoc] {
+    static TABLE: std::sync::OnceLock<Vec<KeyDoc>> = std::sync::OnceLock::new();
+    TABLE.get_or_init(keys)
+}
+
 /// The paths of all keys.
 pub(super) fn paths() -> impl Iterator<Item = &'static str> {
     let site = SITE.iter().map(|key| key.path).chain(DEVICE.iter().map(|key| key.path));

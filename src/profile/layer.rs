@@ -308,8 +308,8 @@ pub(super) fn canonical(segments: &[String]) -> String {
 }
 
 /// The key that a dotted path means, with the operator's names in place of `NAME`.
-pub fn lookup(path: &str) -> Option<KeyDoc> {
-    keys::keys().into_iter().find(|key| matches(key.path, path))
+pub fn lookup(path: &str) -> Option<&'static KeyDoc> {
+    keys::table().iter().find(|key| matches(key.path, path))
 }
 
 pub(super) fn matches(pattern: &str, path: &str) -> bool {
@@ -318,7 +318,7 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
 }
 
 fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
-    let table = keys::keys();
+    let table = keys::table();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     for raw in raws {
@@ -328,7 +328,7 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
         let written = raw.segments.join(".");
         let path = canonical(&raw.segments);
         let Some(key) = table.iter().find(|key| matches(key.path, &path)) else {
-            mistakes.push(unknown(&raw, &path, &table, layer));
+            mistakes.push(unknown(&raw, &path, table, layer));
             continue;
         };
         if let Some(name) = bad_name(key.path, &path) {
@@ -403,7 +403,7 @@ pub(super) fn is_name(name: &str) -> bool {
 fn with_value(word: &str) -> String {
     let key = lookup(word.trim());
     let value = key.map_or("25".to_owned(), |key| {
-        key.default.unwrap_or_else(|| key.kind.repair(&toml::Value::Boolean(false)))
+        key.default.clone().unwrap_or_else(|| key.kind.repair(&toml::Value::Boolean(false)))
     });
     format!("{}={}", word.trim(), value.trim_matches('"'))
 }

@@ -96,13 +96,13 @@ pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> 
     let mut open = Vec::new();
     let mut folders = BTreeMap::new();
     files(text, &mut open, &mut layers, &mut folders, mistakes);
-    let in_files = merged(&layers);
+    let in_files = named(&layers);
     let tables = ["device", "policy.schedule", "policy.plan", "policy.outage"];
     let known: BTreeSet<String> = tables.iter().flat_map(|table| in_files.names(table)).collect();
     layers.push(layer::environment(&overrides.environment, &known, mistakes));
     layers.push(layer::command_line(&overrides.set, mistakes));
     layers.push(layer::edits(&overrides.edits, mistakes));
-    let said = merged(&layers);
+    let said = named(&layers);
     layers.insert(0, defaults(&said));
     let mut effective = merged(&layers);
     effective.file.clone_from(&text.file);
@@ -241,6 +241,16 @@ fn nest(table: &mut config::Map<String, config::Value>, segments: &[&str], value
             }
         }
     }
+}
+
+/// What the layers name, whichever of them wins.
+fn named(layers: &[Layer]) -> Effective {
+    let mut effective = Effective::default();
+    for layer in layers {
+        effective.leaves.extend(layer.leaves.iter().map(|leaf| (leaf.path.clone(), leaf.clone())));
+        effective.sections.extend(layer.sections.clone());
+    }
+    effective
 }
 
 fn merged(layers: &[Layer]) -> Effective {

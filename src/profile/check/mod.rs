@@ -23,6 +23,9 @@ use super::layers::{self, Effective, Overrides, Text};
 use super::site::{Checked, DeviceConfig};
 use super::wire::{self, Resolved, Wired};
 
+/// More devices than any site has; their signals still fit their numbers.
+const MOST_DEVICES: usize = 500;
+
 /// What was found, with the place of every key at hand.
 pub struct Findings<'a> {
     effective: &'a Effective,
@@ -110,6 +113,17 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
     let mut findings = Findings { effective: &effective, mistakes, lacks_definition: false };
     if effective.tainted.contains("") {
         // A file that is no TOML says nothing, so that everything else would seem to be missing.
+        return Err(findings.mistakes);
+    }
+    let names = effective.names("device");
+    if let Some(name) = names.iter().nth(MOST_DEVICES) {
+        let cause = format!("{} devices, and one site has at most {MOST_DEVICES}", names.len());
+        let way_out = "give the others a profile and a daemon of their own";
+        findings.refuse(
+            &format!("device.{name}"),
+            cause,
+            format!("remove `[device.{name}]` and as many as are too many, or {way_out}"),
+        );
         return Err(findings.mistakes);
     }
     let draft = layers::draft(&effective);
