@@ -226,7 +226,7 @@ fn sense(
         controlled = [controlled.contains(&true), false, false];
     }
     let senses = &memory.senses;
-    let meter_needed = policy.grid.connected && (wiring.grid.power.total.is_some() || has_phases(wiring));
+    let meter_needed = policy.grid.connected && wiring.grid.power.is_wired();
     let starting = if meter_needed && !senses.meter.ever() {
         Some(Source::Meter)
     } else if !wiring.inverters.is_empty() && !senses.inverters.iter().any(super::reading::Trust::ever) {
@@ -267,10 +267,6 @@ fn sense(
 /// The sum in the first place, where a meter that only tells the sum has it.
 fn merged(phases: [Watts; 3]) -> [Watts; 3] {
     [share::total(phases), Watts::ZERO, Watts::ZERO]
-}
-
-fn has_phases(wiring: &Wiring) -> bool {
-    wiring.grid.power.phase.iter().any(Option::is_some)
 }
 
 fn dynamics(policy: &Policy, wiring: &Wiring, known: &Known) -> Dynamics {

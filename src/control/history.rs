@@ -4,9 +4,12 @@
 //! load is the sum of grid and inverter *at the same moment*, so the regulator asks this ring where the inverters
 //! were when the meter looked.
 
+use std::ops::{Add, Sub};
+
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
+use super::share;
 use super::units::{Mono, Watts};
 
 /// Samples kept: more than ten seconds at the fastest pace.
@@ -46,17 +49,17 @@ impl History {
 
     /// The newest sample.
     #[must_use]
-    pub fn newest(&self) -> Option<Sample> {
+    pub fn newest(&self) -> Option<&Sample> {
         self.back(0)
     }
 
     /// The sample `steps` before the newest.
-    fn back(&self, steps: usize) -> Option<Sample> {
+    fn back(&self, steps: usize) -> Option<&Sample> {
         if steps >= self.samples.len() {
             return None;
         }
         let at = self.next.saturating_add(LENGTH).saturating_sub(1).saturating_sub(steps);
-        self.samples.get(at.checked_rem(LENGTH)?).copied()
+        self.samples.get(at.checked_rem(LENGTH)?)
     }
 
     /// The lowest and the highest power that each phase may have had at some moment between two, both within what
@@ -66,30 +69,24 @@ impl History {
     pub fn between(&self, from: Mono, to: Mono) -> Option<([Watts; 3], [Watts; 3])> {
         let (mut low, mut high) = ([Watts::MAX; 3], [Watts::MIN; 3]);
         let (mut least, mut most) = ([Watts::MAX; 3], [Watts::MIN; 3]);
-        for steps in 0..LENGTH {
-            let Some(sample) = self.back(steps) else { break };
+        let mut next = Some(self.newest()?);
+        for steps in 1..=LENGTH {
+            let Some(sample) = next else { break };
+            next = self.back(steps);
             // One sample after `to` still bounds what was before it.
-            if self.back(steps.saturating_add(1)).is_some_and(|older| older.at >= to) {
+            if next.is_some_and(|older| older.at >= to) {
                 continue;
             }
-            let phases = sample.power.into_iter().zip(sample.behind);
-            let bounds = low.iter_mut().zip(&mut high).zip(least.iter_mut().zip(&mut most));
-            for ((power, behind), ((low, high), (least, most))) in phases.zip(bounds) {
-                *low = (*low).min(power + behind);
-                *high = (*high).max(power + behind);
-                *least = (*least).min(behind);
-                *most = (*most).max(behind);
-            }
+            let converted = share::both(sample.power, sample.behind, Add::add);
+            low = share::both(low, converted, Watts::min);
+            high = share::both(high, converted, Watts::max);
+            least = share::both(least, sample.behind, Watts::min);
+            most = share::both(most, sample.behind, Watts::max);
             if sample.at <= from {
                 break;
             }
         }
-        self.newest()?;
-        for ((low, high), (least, most)) in low.iter_mut().zip(&mut high).zip(least.into_iter().zip(most)) {
-            *low -= most;
-            *high -= least;
-        }
-        Some((low, high))
+        Some((share::both(low, most, Sub::sub), share::both(high, least, Sub::sub)))
     }
 
     /// Where the inverters were at a moment: interpolated between samples, the nearest end beyond them.
@@ -103,11 +100,8 @@ impl History {
             let Some(before) = self.back(steps) else { break };
             if moment >= before.at {
                 let (into, gap) = (moment.since(before.at).0, after.at.since(before.at).0);
-                let mut power = before.power;
-                for (power, after) in power.iter_mut().zip(after.power) {
-                    *power += (after - *power).scaled(into, gap);
-                }
-                return Some(power);
+                let moved = |before: Watts, after: Watts| before + (after - before).scaled(into, gap);
+                return Some(share::both(before.power, after.power, moved));
             }
             after = before;
         }

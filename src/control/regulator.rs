@@ -16,6 +16,8 @@
 //!
 //! With no lag declared the window assumes the worst that meters do and the correction is not taken whole.
 
+use std::ops::Add;
+
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
@@ -202,10 +204,7 @@ impl Regulator {
             Some(self.modelled(looked_at - dynamics.model_delay))
         };
         let Some(inverters) = inverters else { return };
-        let mut candidate = grid;
-        for (part, inverter) in candidate.iter_mut().zip(inverters) {
-            *part += inverter;
-        }
+        let candidate = share::both(grid, inverters, Add::add);
         let Some(load) = self.load else {
             self.load = Some(candidate);
             return;
@@ -251,16 +250,12 @@ impl Regulator {
         else {
             return;
         };
-        let (mut sure, mut whole) = (load, load);
-        let ranges = low.into_iter().zip(high).zip(self.given.into_iter().zip(inverters));
-        for (((sure, whole), grid), ((low, high), (given, inverter))) in
-            sure.iter_mut().zip(&mut whole).zip(grid).zip(ranges)
-        {
-            // Not told: they may be on their way to the order.
-            let (low, high) = if told { (low, high) } else { (low.min(given), high.max(given)) };
-            *sure = (*sure).max(grid + low).min(grid + high);
-            *whole = (grid + inverter).max(grid + low).min(grid + high);
-        }
+        // Not told: they may be on their way to the order.
+        let low = if told { low } else { share::both(low, self.given, Watts::min) };
+        let high = if told { high } else { share::both(high, self.given, Watts::max) };
+        let (least, most) = (share::both(grid, low, Add::add), share::both(grid, high, Add::add));
+        let inside = |load| share::both(share::both(load, least, Watts::max), most, Watts::min);
+        let (sure, whole) = (inside(load), inside(share::both(grid, inverters, Add::add)));
         let change = farthest(sure, load);
         if change == Watts::ZERO {
             self.unexplained_since = None;
@@ -457,11 +452,9 @@ impl Regulator {
         if change <= allowed {
             return (wanted, false);
         }
-        let mut out = start;
-        for (part, wanted) in out.iter_mut().zip(wanted) {
-            *part += (wanted - *part).scaled(i64::from(allowed.0), i64::from(change.0));
-        }
-        (out, true)
+        let part =
+            |from: Watts, to: Watts| from + (to - from).scaled(i64::from(allowed.0), i64::from(change.0));
+        (share::both(start, wanted, part), true)
     }
 
     /// Puts orders in force.
@@ -492,15 +485,11 @@ impl Regulator {
 
 /// From one load toward another, this many percent of the way.
 fn toward(from: [Watts; 3], to: [Watts; 3], percent: i64) -> [Watts; 3] {
-    let mut out = from;
-    for (part, to) in out.iter_mut().zip(to) {
-        *part += (to - *part).scaled(percent, 100);
-    }
-    out
+    share::both(from, to, |from, to| from + (to - from).scaled(percent, 100))
 }
 
 /// The largest change of any phase, and of their sum.
 fn farthest(a: [Watts; 3], b: [Watts; 3]) -> Watts {
-    let phases = a.into_iter().zip(b).map(|(a, b)| (a - b).abs()).max().unwrap_or(Watts::ZERO);
-    phases.max((share::total(a) - share::total(b)).abs())
+    let [l1, l2, l3] = share::both(a, b, |a, b| (a - b).abs());
+    l1.max(l2).max(l3).max((share::total(a) - share::total(b)).abs())
 }

@@ -11,8 +11,15 @@ use super::wiring::InverterWiring;
 
 /// Sum of three phases.
 #[must_use]
-pub fn total(phases: [Watts; 3]) -> Watts {
-    phases.into_iter().sum()
+pub fn total([l1, l2, l3]: [Watts; 3]) -> Watts {
+    l1 + l2 + l3
+}
+
+/// Two powers per phase joined phase by phase.
+#[must_use]
+pub fn both(a: [Watts; 3], b: [Watts; 3], join: impl Fn(Watts, Watts) -> Watts) -> [Watts; 3] {
+    let ([a1, a2, a3], [b1, b2, b3]) = (a, b);
+    [join(a1, b1), join(a2, b2), join(a3, b3)]
 }
 
 /// Inverter power per phase that brings the grid to its setpoint.

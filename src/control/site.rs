@@ -360,26 +360,31 @@ impl Site {
     fn load(&self) -> Option<Reading<Watts>> {
         let SiteConfig { wiring, policy, .. } = &self.config;
         let image = &self.state.image;
-        let wired = |power: &PowerWiring| power.total.is_some() || power.phase.iter().any(Option::is_some);
-        if wired(&wiring.load) {
+        if wiring.load.is_wired() {
             return total_of(image, &wiring.load);
         }
-        let generator = PowerWiring { total: wiring.generator.power, ..PowerWiring::default() };
-        let grid = Some(&wiring.grid.power).filter(|_| policy.grid.connected);
-        let parts = grid
-            .into_iter()
-            .chain([&wiring.load_out, &generator])
-            .chain(wiring.inverters.iter().map(|wired| &wired.power))
-            .chain(wiring.pv.iter().map(|wired| &wired.power))
-            .filter(|power| wired(power));
-        let counts = wired(&wiring.load_out) || (policy.grid.connected && wired(&wiring.grid.power));
-        if !counts {
+        let grid = policy.grid.connected && wiring.grid.power.is_wired();
+        if !grid && !wiring.load_out.is_wired() {
             return None;
         }
         let mut sum = Reading { value: Watts::ZERO, asked_at: Mono::NEVER };
-        for part in parts {
-            let part = total_of(image, part)?;
-            sum = Reading { value: sum.value + part.value, asked_at: sum.asked_at.min(part.asked_at) };
+        let mut add = |power: &PowerWiring| {
+            if power.is_wired() {
+                let part = total_of(image, power)?;
+                sum = Reading { value: sum.value + part.value, asked_at: sum.asked_at.min(part.asked_at) };
+            }
+            Some(())
+        };
+        if grid {
+            add(&wiring.grid.power)?;
+        }
+        add(&wiring.load_out)?;
+        add(&PowerWiring { total: wiring.generator.power, ..PowerWiring::default() })?;
+        for wired in &wiring.inverters {
+            add(&wired.power)?;
+        }
+        for wired in &wiring.pv {
+            add(&wired.power)?;
         }
         Some(sum)
     }
@@ -411,30 +416,25 @@ impl Site {
             self.state.meter_good_at = Some(now);
         }
         let wiring = &self.config.wiring;
-        let metered =
-            wiring.grid.power.total.is_some() || wiring.grid.power.phase.iter().any(Option::is_some);
+        let metered = wiring.grid.power.is_wired();
         let starting = !self.decision.ready;
         let wired_soc = wiring.battery.soc.is_some();
-        let mut changes: ArrayVec<(Alarm, bool), MAX_ALARMS> = ArrayVec::new();
-        changes.push((
-            Alarm::MeterLost,
-            metered && meter > Stage::Held && now.since(since_start) >= METER_ALARM,
-        ));
-        changes.push((Alarm::SocLost, wired_soc && !starting && soc == Stage::Safe));
-        changes.push((Alarm::BmsLost, !starting && bms == Stage::Safe));
-        changes.push((
-            Alarm::InverterLost,
-            !wiring.inverters.is_empty() && !starting && inverter == Stage::Safe,
-        ));
-        for (place, actuator) in (0u8..).zip(&self.state.actuators) {
-            let _full = changes.try_push((Alarm::OrderGivenUp(place), actuator.given_up()));
-            if !actuator.yields(now) {
-                let _full = changes.try_push((Alarm::SecondWriter(place), false));
+        let meter_lost = metered && meter > Stage::Held && now.since(since_start) >= METER_ALARM;
+        let inverter_lost = !wiring.inverters.is_empty() && !starting && inverter == Stage::Safe;
+        let (alarms, events) = (&mut self.state.alarms, &mut self.outputs.events);
+        let mut now_on = |alarm: Alarm, on: bool| {
+            if set_alarm(alarms, alarm, on) {
+                let _full = events.try_push(Event::Alarm(alarm, on));
             }
-        }
-        for (alarm, on) in changes {
-            if set_alarm(&mut self.state.alarms, alarm, on) {
-                let _full = self.outputs.events.try_push(Event::Alarm(alarm, on));
+        };
+        now_on(Alarm::MeterLost, meter_lost);
+        now_on(Alarm::SocLost, wired_soc && !starting && soc == Stage::Safe);
+        now_on(Alarm::BmsLost, !starting && bms == Stage::Safe);
+        now_on(Alarm::InverterLost, inverter_lost);
+        for (place, actuator) in (0u8..).zip(&self.state.actuators) {
+            now_on(Alarm::OrderGivenUp(place), actuator.given_up());
+            if !actuator.yields(now) {
+                now_on(Alarm::SecondWriter(place), false);
             }
         }
     }

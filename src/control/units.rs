@@ -48,7 +48,15 @@ macro_rules! quantity {
             /// `self * num / den`, rounded toward zero; `den` of zero gives zero.
             #[must_use]
             pub fn scaled(self, num: i64, den: i64) -> Self {
-                // The common case needs no 128-bit division, which is ten times as slow.
+                // Most phases carry nothing, and most shares are all of it: neither needs a division, which costs as
+                // much as thirty additions.
+                if self.0 == 0 || num == 0 {
+                    return Self::ZERO;
+                }
+                if num == den {
+                    return self;
+                }
+                // The common case needs no 128-bit division, which is ten times as slow again.
                 if let Some(product) = i64::from(self.0).checked_mul(num) {
                     return Self::saturated(product.checked_div(den).unwrap_or(0));
                 }

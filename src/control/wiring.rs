@@ -18,6 +18,14 @@ pub struct PowerWiring {
     pub phase: [Option<SignalId>; 3],
 }
 
+impl PowerWiring {
+    /// Whether any device measures it.
+    #[must_use]
+    pub fn is_wired(&self) -> bool {
+        self.total.is_some() || self.phase.iter().any(Option::is_some)
+    }
+}
+
 /// The grid connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GridWiring {

@@ -18,6 +18,7 @@ use crate::control::policy::Control;
 use crate::control::site::{Event, Input, Site};
 use crate::control::units::Mono;
 use crate::modbus::endpoint::Report;
+use crate::modbus::pacer::Pacer;
 use crate::profile::Checked;
 use crate::services;
 use crate::services::published::Published;
@@ -64,6 +65,7 @@ pub struct Daemon {
     site: Site,
     fleet: Fleet,
     clock: Clock,
+    pacer: Pacer,
     reports: mpsc::Receiver<Report>,
     publish: watch::Sender<Arc<Published>>,
     publisher: Publisher,
@@ -93,7 +95,8 @@ impl Daemon {
         let (publish, watched) = watch::channel(Arc::new(Published::default()));
         let listen = options.listen.unwrap_or(checked.listen);
         let (address, services) = services::start(listen, watched)?;
-        let (fleet, reports) = Fleet::start(&checked, &clock.pacer());
+        let pacer = clock.pacer();
+        let (fleet, reports) = Fleet::start(&checked, &pacer);
         let control = checked.site.policy.control;
         let word = match control {
             Control::Observe => "observe",
@@ -111,6 +114,7 @@ impl Daemon {
             wall_at: Mono::ZERO,
             wake_at: clock.now(),
             clock,
+            pacer,
             services,
             address,
         })
@@ -145,7 +149,6 @@ impl Daemon {
             if self.clock.now() >= self.wake_at {
                 self.handle(&Input::Due);
             }
-            self.fleet.log_changes();
             if self.fleet.lost_a_task() {
                 error!("a task of an endpoint ended by itself");
                 break Err(RunError::TaskLost);
@@ -162,12 +165,11 @@ impl Daemon {
     /// The only place in the control thread that waits, and the only list of what can wake it. Stop first, facts
     /// before wishes, the clock last.
     async fn next_wake(&mut self, stop: std::pin::Pin<&mut impl Future<Output = ()>>) -> Wake {
-        let pacer = self.clock.pacer();
         tokio::select! {
             biased;
             () = stop => Wake::Stop,
             Some(report) = self.reports.recv() => Wake::Heard(report),
-            () = pacer.sleep_until(self.wake_at) => Wake::Due,
+            () = self.pacer.sleep_until(self.wake_at) => Wake::Due,
         }
     }
 
@@ -215,9 +217,10 @@ impl Daemon {
     }
 
     fn publish_now(&mut self) {
-        self.published_at = Some(Instant::now());
+        self.fleet.log_changes();
         let snapshot = self.publisher.snapshot(&self.checked, &self.site, &self.fleet, &self.clock);
         self.publish.send_replace(Arc::new(snapshot));
+        self.published_at = Some(Instant::now());
     }
 
     /// Releases setpoints by their recipes within a deadline; the generator's contact is held.

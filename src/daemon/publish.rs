@@ -7,7 +7,7 @@ use crate::control::image::Slot;
 use crate::control::policy::Control;
 use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
-use crate::control::signal::{Phase, Quantity, Signal};
+use crate::control::signal::{Quantity, Signal, SignalId};
 use crate::control::site::{Alarm, Event, ForcedCharge, Site};
 use crate::control::units::{MilliJoules, Mono, Span, Watts};
 use crate::control::wiring::ActuatorKind;
@@ -38,6 +38,17 @@ pub struct Publisher {
     last_point: Option<Mono>,
     decisions: u64,
     decision_time: std::time::Duration,
+    /// What never changes while the process runs: the profile's hash, and each signal that is shown, without its value.
+    hash: Option<String>,
+    signals: Vec<Shown>,
+}
+
+/// A signal that is shown, without its value.
+#[derive(Debug)]
+struct Shown {
+    id: SignalId,
+    quantity: Quantity,
+    signal: out::Signal,
 }
 
 impl Publisher {
@@ -75,7 +86,10 @@ impl Publisher {
         clock: &Clock,
     ) -> out::Published {
         let now = clock.now();
-        let signals = signals(checked, site, now);
+        if self.signals.is_empty() {
+            self.signals = shown(checked);
+        }
+        let signals = signals(&self.signals, site, now);
         self.point(&signals, now);
         let wall = clock.wall();
         let policy = &site.config().policy;
@@ -94,7 +108,7 @@ impl Publisher {
             },
             site: checked.name.clone(),
             timezone: policy.timezone.clone(),
-            profile_hash: profile_hash(checked),
+            profile_hash: self.hash.get_or_insert_with(|| profile_hash(checked)).clone(),
             control: if observing { out::Control::Observe } else { out::Control::On },
             mode,
             now_ms: now.0,
@@ -205,15 +219,10 @@ fn profile_hash(checked: &Checked) -> String {
     format!("{hash:016x}").chars().take(8).collect()
 }
 
-fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
+fn signals(shown: &[Shown], site: &Site, now: Mono) -> Vec<out::Signal> {
     let image = site.image();
-    let mut list: Vec<out::Signal> = checked
-        .site
-        .signals
-        .iter()
-        .filter(|(_, signal)| !told_twice(checked, signal))
-        .map(|(id, signal)| shown(signal, image.slot(id), now))
-        .collect();
+    let mut list: Vec<out::Signal> =
+        shown.iter().map(|shown| shown.with(image.slot(shown.id), now)).collect();
     let measured =
         list.iter().any(|signal| signal.quantity == Quantity::LoadPower.name() && signal.value.is_some());
     if !measured {
@@ -221,6 +230,25 @@ fn signals(checked: &Checked, site: &Site, now: Mono) -> Vec<out::Signal> {
         list.push(derived_load(&list));
     }
     list
+}
+
+/// Every signal that is shown, without a value.
+fn shown(checked: &Checked) -> Vec<Shown> {
+    let signals = checked.site.signals.iter().filter(|(_, signal)| !told_twice(checked, signal));
+    signals
+        .map(|(id, signal)| {
+            let quantity = signal.quantity;
+            let signal = out::Signal {
+                name: signal.name(),
+                quantity: Cow::Borrowed(quantity.name()),
+                phase: Cow::Borrowed(signal.phase.suffix().trim_start_matches('.')),
+                device: signal.device.clone(),
+                unit: Cow::Borrowed(quantity.unit().symbol()),
+                ..out::Signal::default()
+            };
+            Shown { id, quantity, signal }
+        })
+        .collect()
 }
 
 /// Power that a device repeats from another one which plays that part, such as the PV power that a GX tells beside
@@ -237,36 +265,24 @@ fn told_twice(checked: &Checked, signal: &Signal) -> bool {
     signal.device.as_ref().is_some_and(|name| !own(name)) && players.peek().is_some()
 }
 
-fn shown(signal: &Signal, slot: Slot, now: Mono) -> out::Signal {
-    let unit = signal.quantity.unit();
-    let age = slot.asked_at().map(|at| now.since(at));
-    let (value, quality) = match (slot.reading(), age) {
-        (Some(reading), Some(age)) if age <= HELD_FOR => {
-            #[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
-            let value = reading.value as f64 / unit.steps() as f64;
-            let quality = if age <= GOOD_FOR.max(slow(signal.quantity)) {
-                out::Quality::Good
-            } else {
-                out::Quality::Held
-            };
-            (Some(value), quality)
-        }
-        _ => (None, out::Quality::Unknown),
-    };
-    out::Signal {
-        name: signal.name(),
-        quantity: Cow::Borrowed(signal.quantity.name()),
-        phase: Cow::Borrowed(match signal.phase {
-            Phase::Total => "",
-            Phase::L1 => "l1",
-            Phase::L2 => "l2",
-            Phase::L3 => "l3",
-        }),
-        device: signal.device.clone(),
-        unit: Cow::Borrowed(unit.symbol()),
-        value,
-        age_ms: age.map(|age| age.0),
-        quality,
+impl Shown {
+    /// With what is known of it now.
+    fn with(&self, slot: Slot, now: Mono) -> out::Signal {
+        let age = slot.asked_at().map(|at| now.since(at));
+        let (value, quality) = match (slot.reading(), age) {
+            (Some(reading), Some(age)) if age <= HELD_FOR => {
+                #[expect(clippy::cast_precision_loss, reason = "shown, never decided on")]
+                let value = reading.value as f64 / self.quantity.unit().steps() as f64;
+                let quality = if age <= GOOD_FOR.max(slow(self.quantity)) {
+                    out::Quality::Good
+                } else {
+                    out::Quality::Held
+                };
+                (Some(value), quality)
+            }
+            _ => (None, out::Quality::Unknown),
+        };
+        out::Signal { value, age_ms: age.map(|age| age.0), quality, ..self.signal.clone() }
     }
 }
 
@@ -289,16 +305,19 @@ fn slow(quantity: Quantity) -> Span {
 /// The load as the balance of what is measured, when nothing measures it: grid, AC PV, generator and inverters
 /// feed it, what hangs on the inverters' output included.
 fn derived_load(list: &[out::Signal]) -> out::Signal {
-    let seen = out::Published { signals: list.to_vec(), ..out::Published::default() };
-    let known = |quantity: Quantity| list.iter().any(|signal| signal.quantity == quantity.name());
-    let mut sum = Some(0.0);
-    for quantity in [
+    let parts = [
         Quantity::GridPower,
         Quantity::PvPower,
         Quantity::InverterPower,
         Quantity::LoadOutPower,
         Quantity::GeneratorPower,
-    ] {
+    ];
+    let counts = |signal: &&out::Signal| parts.iter().any(|part| signal.quantity == part.name());
+    let signals = list.iter().filter(counts).cloned().collect();
+    let seen = out::Published { signals, ..out::Published::default() };
+    let known = |quantity: Quantity| seen.signals.iter().any(|signal| signal.quantity == quantity.name());
+    let mut sum = Some(0.0);
+    for quantity in parts {
         if known(quantity) {
             sum = sum.and_then(|sum| Some(sum + seen.total(quantity.name())?));
         }

@@ -82,7 +82,27 @@ impl Codec {
         if words.len() != usize::from(self.width()) {
             return Err(WrongLength);
         }
-        Ok(self.join(words, exponent).and_then(|exact| self.believable(exact)))
+        if exponent == 0 && self.is_simple() {
+            return Ok(self.raw(words).and_then(|raw| self.scale.of(raw)).and_then(|it| self.believable(it)));
+        }
+        Ok(self.join(words, exponent).and_then(Ratio::rounded).and_then(|value| self.believable(value)))
+    }
+
+    /// Whether it is what nearly all are: one whole number times a scale.
+    fn is_simple(&self) -> bool {
+        let number = !matches!(self.kind, Kind::F32 | Kind::Nibbles);
+        number && self.count == 1 && self.bits.is_none() && self.map.is_empty() && self.offset.is_zero()
+    }
+
+    /// The whole number of such a value, unless it is a sentinel.
+    fn raw(&self, words: &[u16]) -> Option<i64> {
+        if !self.absent.is_empty() && self.absent.contains(&pattern(self.kind, self.order, words)?) {
+            return None;
+        }
+        match decode(self.kind, self.order, words)? {
+            Raw::Int(raw) => i64::try_from(raw).ok(),
+            Raw::Float(_) => None,
+        }
     }
 
     fn join(&self, words: &[u16], exponent: i32) -> Option<Ratio> {
@@ -140,8 +160,7 @@ impl Codec {
         found.or(self.otherwise)
     }
 
-    fn believable(&self, exact: Ratio) -> Option<i64> {
-        let value = exact.rounded()?;
+    fn believable(&self, value: i64) -> Option<i64> {
         let possible = match self.unit {
             Unit::Flag => (0..=1).contains(&value),
             Unit::WattHour | Unit::Second | Unit::Count => true,

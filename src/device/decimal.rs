@@ -1,7 +1,7 @@
 //! Exact scale factors. A register's value times `0.1` must be the same on every machine and must come back to the
 //! same register when it is written, so scales are fractions of integers and never floats.
 
-/// A fraction. Invariant: the denominator is positive.
+/// A fraction. Invariant: in lowest terms, and the denominator is positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ratio {
     num: i128,
@@ -44,22 +44,37 @@ impl Ratio {
         Self { num, den: 1 }.times(Self::power_of_ten(exponent.checked_sub(digits)?)?)
     }
 
-    /// The product, reduced; `None` when it cannot be held.
+    /// The product; `None` when it cannot be held.
     #[must_use]
     pub fn times(self, other: Self) -> Option<Self> {
-        let num = self.num.checked_mul(other.num)?;
-        let den = self.den.checked_mul(other.den)?;
-        let common = gcd(num.unsigned_abs(), den.unsigned_abs());
-        let common = i128::try_from(common).ok().filter(|c| *c > 0)?;
-        Some(Self { num: num.checked_div(common)?, den: den.checked_div(common)? })
+        if other == Self::ONE {
+            return Some(self);
+        }
+        Self::reduced(self.num.checked_mul(other.num)?, self.den.checked_mul(other.den)?)
     }
 
     /// The sum; `None` when it cannot be held.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
+        if other == Self::ZERO {
+            return Some(self);
+        }
         let left = self.num.checked_mul(other.den)?;
         let right = other.num.checked_mul(self.den)?;
-        Self { num: left.checked_add(right)?, den: self.den.checked_mul(other.den)? }.times(Self::ONE)
+        Self::reduced(left.checked_add(right)?, self.den.checked_mul(other.den)?)
+    }
+
+    /// In lowest terms; `None` when the denominator is not positive.
+    fn reduced(num: i128, den: i128) -> Option<Self> {
+        let common = match (u64::try_from(num.unsigned_abs()), u64::try_from(den.unsigned_abs())) {
+            (Ok(num), Ok(den)) => i128::from(gcd(num, den)),
+            _ => i128::try_from(wide_gcd(num.unsigned_abs(), den.unsigned_abs())).ok()?,
+        };
+        if common == 1 {
+            return Some(Self { num, den }).filter(|ratio| ratio.den > 0);
+        }
+        Some(Self { num: num.checked_div(common)?, den: den.checked_div(common)? })
+            .filter(|ratio| ratio.den > 0)
     }
 
     /// The negative.
@@ -84,9 +99,30 @@ impl Ratio {
     /// The nearest integer, halves away from zero; `None` outside an `i64`.
     #[must_use]
     pub fn rounded(self) -> Option<i64> {
+        if self.den == 1 {
+            return i64::try_from(self.num).ok();
+        }
         let doubled = self.num.checked_abs()?.checked_mul(2)?.checked_add(self.den)?;
         let whole = doubled.checked_div(self.den.checked_mul(2)?)?;
         i64::try_from(whole.checked_mul(self.num.signum())?).ok()
+    }
+
+    /// This share of a whole number, as [`Self::times`] and [`Self::rounded`] would have it: nearly all registers and
+    /// scales fit the machine's words, which divide ten times as fast.
+    #[must_use]
+    pub fn of(self, whole: i64) -> Option<i64> {
+        let short = |wide: i128| i32::try_from(wide).ok().map(i64::from);
+        let (Some(num), Some(den), Ok(raw)) = (short(self.num), short(self.den), i32::try_from(whole)) else {
+            return Self::whole(whole).times(self)?.rounded();
+        };
+        let product = i64::from(raw).saturating_mul(num);
+        let den = den.unsigned_abs();
+        let size = product
+            .unsigned_abs()
+            .saturating_mul(2)
+            .saturating_add(den)
+            .checked_div(den.saturating_mul(2))?;
+        i64::try_from(size).ok()?.checked_mul(product.signum())
     }
 
     /// The largest integer not above it; `None` outside an `i64`.
@@ -127,7 +163,16 @@ impl Ratio {
     }
 }
 
-fn gcd(a: u128, b: u128) -> u128 {
+fn gcd(a: u64, b: u64) -> u64 {
+    let (mut a, mut b) = (a, b);
+    while let Some(rest) = a.checked_rem(b) {
+        (a, b) = (b, rest);
+    }
+    a
+}
+
+/// The same for what does not fit the machine's words, many times as slow.
+fn wide_gcd(a: u128, b: u128) -> u128 {
     let (mut a, mut b) = (a, b);
     while let Some(rest) = a.checked_rem(b) {
         (a, b) = (b, rest);
@@ -162,6 +207,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_ways_round_and_reduce_like_the_long_ones(num: i64, by in 1_i64..2_000_000_000, plus: i32) {
+            let by = Ratio { num: 1, den: i128::from(by) };
+            let product = Ratio::whole(num).times(by).unwrap();
+            prop_assert_eq!(wide_gcd(product.num.unsigned_abs(), product.den.unsigned_abs()), 1);
+            let sum = product.plus(Ratio::whole(i64::from(plus))).unwrap();
+            let doubled = sum.num.abs().checked_mul(2).and_then(|twice| twice.checked_add(sum.den)).unwrap();
+            let nearest = doubled.checked_div(sum.den.checked_mul(2).unwrap()).unwrap();
+            prop_assert_eq!(sum.rounded(), i64::try_from(nearest.checked_mul(sum.num.signum()).unwrap()).ok());
+            let scale = by.times(Ratio::whole(i64::from(plus))).unwrap();
+            prop_assert_eq!(scale.of(num), Ratio::whole(num).times(scale).unwrap().rounded());
+            let short = i64::from(plus).saturating_mul(3).checked_div(7).unwrap();
+            prop_assert_eq!(scale.of(short), Ratio::whole(short).times(scale).unwrap().rounded());
+        }
+
         #[test]
         fn a_float_is_taken_exactly(value in -1.0e9_f32..1.0e9) {
             prop_assert_eq!(Ratio::from_f32(value).unwrap().to_f32(), value);

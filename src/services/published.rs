@@ -443,12 +443,9 @@ impl Published {
             self.signals.iter().filter(move |s| s.quantity == quantity && s.device.is_none() == site)
         };
         let group: Vec<&Signal> = if of(true).next().is_some() { of(true) } else { of(false) }.collect();
-        let mut devices: Vec<&Option<String>> = group.iter().map(|s| &s.device).collect();
-        devices.dedup();
         let mut sum = None;
-        for device in devices {
-            let parts: Vec<&Signal> = group.iter().copied().filter(|s| &s.device == device).collect();
-            sum = Some(sum.unwrap_or(0.0) + complete(&parts)?.iter().map(|(_, value)| value).sum::<f64>());
+        for parts in group.chunk_by(|one, next| one.device == next.device) {
+            sum = Some(sum.unwrap_or(0.0) + complete(parts)?.iter().map(|(_, value)| value).sum::<f64>());
         }
         sum
     }
