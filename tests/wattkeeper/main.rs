@@ -8,4 +8,5 @@ mod loops;
 mod readme;
 mod rig;
 mod scenarios;
+mod store;
 mod tidy;

@@ -1,0 +1,426 @@
+//! The SQLite file: made, read, written.
+//!
+//! Exclusive locking keeps SQLite's index of the log in our own memory instead of a mapped file, which a stranger
+//! could truncate under us. No trigger and no view of a file ever runs.
+
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::record::{Mistake, Rows};
+use super::{Found, Loss, Start, aside};
+
+/// The file's name in the state folder.
+pub(super) const NAME: &str = "wattkeeper.db";
+/// What a new file is called until it is whole.
+const NEW: &str = ".new";
+/// What the file's rows mean.
+pub(super) const SCHEMA: i64 = 1;
+/// "wkpr": tells our file from another program's.
+const APPLICATION: i32 = 0x776B_7072;
+/// Starts that are remembered.
+pub(super) const STARTS: usize = 16;
+
+/// The file and its log are never larger than this unless something else wrote them.
+const LARGEST: u64 = 16 << 20;
+/// All text in it together.
+const MOST_TEXT: usize = 128 << 10;
+/// One text, and one row.
+const LONGEST: i32 = 128 << 10;
+/// Pages of 4 KiB that SQLite holds in memory.
+const CACHE: i64 = 64;
+/// Pages in the log before they are moved into the file.
+const LOG: i64 = 250;
+/// Wait for another program that reads the file.
+const BUSY: Duration = Duration::from_millis(500);
+
+const TABLES: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE remembered (section TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE wear (device TEXT, control TEXT, channel INTEGER, at TEXT NOT NULL,
+                   PRIMARY KEY (device, control, channel)) WITHOUT ROWID;
+CREATE TABLE starts (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, boottime_ms INTEGER NOT NULL,
+                     utc_ms INTEGER NOT NULL, trusted INTEGER NOT NULL, ended_well INTEGER NOT NULL);
+";
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// There is none.
+    #[error("it is not there")]
+    Missing,
+    /// It is damaged, or was never ours.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is another site's.
+    #[error("it belongs to the site \"{0}\"")]
+    Foreign(String),
+    /// A newer version wrote it.
+    #[error("its schema is {0}")]
+    Newer(i64),
+    /// It was removed or replaced while we had it open.
+    #[error("it was moved or replaced by someone else")]
+    Moved,
+    /// The folder is a new one, and another process was faster.
+    #[error("another wattkeeper has taken the folder")]
+    Held,
+    /// SQLite could not.
+    #[error("{0}")]
+    Sqlite(#[source] rusqlite::Error),
+    /// The file system could not.
+    #[error("{0}")]
+    Files(#[from] std::io::Error),
+    /// More than would be read back.
+    #[error("there is more to remember than fits")]
+    TooMuch,
+    /// A record of ours has no text.
+    #[error("{0}")]
+    Text(#[from] serde_json::Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    /// What the disk could not do may pass; what SQLite cannot make sense of is damage.
+    fn from(error: rusqlite::Error) -> Self {
+        let Some(code) = error.sqlite_error_code() else { return Self::Damaged(error.to_string()) };
+        match code {
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::OutOfMemory
+            | ErrorCode::SystemIoFailure => Self::Sqlite(error),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<Mistake> for Trouble {
+    fn from(mistake: Mistake) -> Self {
+        Self::Damaged(mistake.to_string())
+    }
+}
+
+/// What a file held.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub found: Found,
+    pub starts: Vec<Start>,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self { found: Found::Nothing, starts: Vec::new() }
+    }
+}
+
+/// The file, open for writing.
+#[derive(Debug)]
+pub(super) struct File {
+    db: Connection,
+    path: PathBuf,
+    /// Device and number of the file that is open.
+    identity: (u64, u64),
+    /// What it is known to hold; none before the first full record.
+    written: Option<Rows>,
+}
+
+impl File {
+    /// Opens what is there and reads it.
+    pub fn open(path: &Path, site: &str) -> Result<(Self, Content), Trouble> {
+        let log = beside(path, "-wal");
+        if !path.try_exists()? {
+            let remains = log.try_exists()? || beside(path, NEW).try_exists()?;
+            let why = "only remains of it are there".to_owned();
+            return Err(if remains { Trouble::Damaged(why) } else { Trouble::Missing });
+        }
+        for part in [path, &log] {
+            let found = match fs::metadata(part) {
+                Ok(found) => found,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if !found.is_file() || found.len() > LARGEST {
+                return Err(Trouble::Damaged(format!("{} is not a file of ours", part.display())));
+            }
+        }
+        if !ours(path)? {
+            return Err(Trouble::Damaged("it is not a file of this program".to_owned()));
+        }
+        let db = connect(path)?;
+        let content = load(&db, site)?;
+        Ok((Self { db, path: path.to_owned(), identity: identity(path)?, written: None }, content))
+    }
+
+    /// Makes a new one, in place of what is set aside. It has its name only once it is whole.
+    pub fn create(path: &Path, site: &str, loss: Option<&Loss>) -> Result<Self, Trouble> {
+        let new = beside(path, NEW);
+        let made = fill(&new, site, loss).and_then(|()| {
+            if let Some(loss) = loss {
+                aside::move_to(path, &loss.set_aside)?;
+            }
+            fs::rename(&new, path)?;
+            sync_folder(path)?;
+            Ok(Self { db: connect(path)?, path: path.to_owned(), identity: identity(path)?, written: None })
+        });
+        if made.is_err() {
+            clear_new(&new)?;
+        }
+        made
+    }
+
+    /// Moves the whole log into the file, so that nothing rests on pages that an earlier error may have lost.
+    pub fn settle(&self) -> Result<(), Trouble> {
+        let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy == 0 { Ok(()) } else { Err(Trouble::Damaged("its log is held by someone else".to_owned())) }
+    }
+
+    /// Writes all of it in one transaction: what differs from what the file is known to hold, or everything.
+    pub fn save(&mut self, rows: Option<&Rows>, starts: Option<&[Start]>) -> Result<(), Trouble> {
+        if identity(&self.path).ok() != Some(self.identity) {
+            return Err(Trouble::Moved);
+        }
+        if rows.is_some_and(|rows| rows.size() > MOST_TEXT) {
+            return Err(Trouble::TooMuch);
+        }
+        let before = self.written.take();
+        let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if let Some(rows) = rows {
+            if before.is_none() {
+                change.execute_batch(
+                    "DELETE FROM remembered; DELETE FROM counters; DELETE FROM wear;
+                     DELETE FROM meta WHERE name IN ('lost_to', 'lost_why')",
+                )?;
+            }
+            put(&change, before.as_ref().unwrap_or(&Rows::default()), rows)?;
+        }
+        if let Some(starts) = starts {
+            put_starts(&change, starts)?;
+        }
+        change.commit()?;
+        self.written = rows.cloned().or(before);
+        Ok(())
+    }
+}
+
+/// The path with something after its name.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Makes a rename or a removal in this file's folder outlive a power cut.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes a file under its first name, with all tables and no record.
+fn fill(new: &Path, site: &str, loss: Option<&Loss>) -> Result<(), Trouble> {
+    clear_new(new)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    let mut db = connect(new)?;
+    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change.execute_batch(TABLES)?;
+    change.pragma_update(None, "application_id", APPLICATION)?;
+    change.pragma_update(None, "user_version", SCHEMA)?;
+    let note = |name: &str, value: &str| {
+        change.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", (name, value))
+    };
+    note("site", site)?;
+    if let Some(loss) = loss {
+        note("lost_to", &loss.set_aside.to_string_lossy())?;
+        note("lost_why", &loss.why)?;
+    }
+    change.commit()?;
+    db.close().map_err(|(_, error)| error.into())
+}
+
+fn clear_new(new: &Path) -> std::io::Result<()> {
+    ["", "-wal", "-journal"].iter().try_for_each(|part| remove(&beside(new, part)))
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// Whether a file begins as ours do. Seen before SQLite opens it, which would make a file of an empty one.
+fn ours(path: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    fs::File::open(path)?.take(72).read_to_end(&mut head)?;
+    Ok(head.starts_with(b"SQLite format 3\0") && head.ends_with(&APPLICATION.to_be_bytes()))
+}
+
+fn connect(path: &Path) -> Result<Connection, Trouble> {
+    let db = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    db.busy_timeout(BUSY)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
+    // Before the first read, so that the log's index never becomes a file.
+    db.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    db.pragma_update(None, "cache_size", CACHE)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.query_row(&format!("PRAGMA wal_autocheckpoint = {LOG}"), [], |_| Ok(()))?;
+    Ok(db)
+}
+
+fn load(db: &Connection, site: &str) -> Result<Content, Trouble> {
+    let number = |pragma: &str| db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+    let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Trouble::Damaged(verdict));
+    }
+    match number("user_version")? {
+        SCHEMA => {}
+        newer if newer > SCHEMA => return Err(Trouble::Newer(newer)),
+        other => return Err(Trouble::Damaged(format!("there never was a schema {other}"))),
+    }
+    let meta = |name: &str| {
+        let found =
+            db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, String>(0));
+        match found {
+            Ok(value) => Ok(Some(value)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            Err(error) => Err(Trouble::from(error)),
+        }
+    };
+    match meta("site")? {
+        Some(name) if name == site => {}
+        Some(name) => return Err(Trouble::Foreign(name)),
+        None => return Err(Trouble::Damaged("it does not say whose it is".to_owned())),
+    }
+    let loss = match (meta("lost_to")?, meta("lost_why")?) {
+        (Some(set_aside), Some(why)) => Some(Loss { set_aside: set_aside.into(), why }),
+        (_, _) => None,
+    };
+    let rows = read_rows(db)?;
+    let found = match loss {
+        _ if !rows.is_empty() => Found::Record(Box::new(rows.record()?)),
+        Some(loss) => Found::Lost(loss),
+        None => Found::Nothing,
+    };
+    Ok(Content { found, starts: read_starts(db)? })
+}
+
+fn read_rows(db: &Connection) -> Result<Rows, Trouble> {
+    let mut rows = Rows::default();
+    let mut left = MOST_TEXT;
+    let mut afford = |texts: &[&String]| {
+        let length: usize = texts.iter().map(|text| text.len()).sum();
+        left = left.checked_sub(length.saturating_add(16)).ok_or("it holds more than a site remembers")?;
+        Ok::<(), &str>(())
+    };
+    let too_much = |why: &str| Trouble::Damaged(why.to_owned());
+    let mut query = db.prepare("SELECT section, json FROM remembered")?;
+    for row in query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (section, json): (String, String) = row?;
+        afford(&[&section, &json]).map_err(too_much)?;
+        rows.remembered.insert(section, json);
+    }
+    let mut query = db.prepare("SELECT name, value FROM counters")?;
+    for row in query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (name, value): (String, i64) = row?;
+        afford(&[&name]).map_err(too_much)?;
+        rows.counters.insert(name, value);
+    }
+    let mut query = db.prepare("SELECT device, control, channel, at FROM wear")?;
+    for row in query.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))? {
+        let (key, at): ((String, String, i64), String) = row?;
+        afford(&[&key.0, &key.1, &at]).map_err(too_much)?;
+        rows.wear.insert(key, at);
+    }
+    let seal = rows.remembered.remove(SEAL);
+    if seal.is_none() && rows.is_empty() {
+        return Ok(rows);
+    }
+    let fits = seal.is_some_and(|seal| seal == rows.seal());
+    if fits { Ok(rows) } else { Err(too_much("its checksum does not fit what it holds")) }
+}
+
+/// The row that holds [`Rows::seal`].
+const SEAL: &str = "seal";
+
+fn read_starts(db: &Connection) -> Result<Vec<Start>, Trouble> {
+    let mut query = db.prepare(
+        "SELECT boot, boottime_ms, utc_ms, trusted, ended_well FROM starts ORDER BY id DESC LIMIT ?1",
+    )?;
+    let limit = i64::try_from(STARTS).unwrap_or(i64::MAX);
+    let found = query.query_map([limit], |row| {
+        let stamp = super::Stamp {
+            boot: row.get(0)?,
+            boottime_ms: row.get(1)?,
+            utc_ms: row.get(2)?,
+            trusted: row.get(3)?,
+        };
+        Ok(Start { stamp, ended_well: row.get(4)? })
+    })?;
+    let mut starts = found.collect::<Result<Vec<_>, _>>()?;
+    starts.reverse();
+    Ok(starts)
+}
+
+/// Writes what differs.
+fn put(change: &Transaction<'_>, before: &Rows, rows: &Rows) -> Result<(), Trouble> {
+    let mut upsert = change.prepare("INSERT OR REPLACE INTO remembered (section, json) VALUES (?1, ?2)")?;
+    for (section, json) in &rows.remembered {
+        if before.remembered.get(section) != Some(json) {
+            upsert.execute((section, json))?;
+        }
+    }
+    upsert.execute((SEAL, rows.seal()))?;
+    let mut upsert = change.prepare("INSERT OR REPLACE INTO counters (name, value) VALUES (?1, ?2)")?;
+    for (name, value) in &rows.counters {
+        if before.counters.get(name) != Some(value) {
+            upsert.execute((name, value))?;
+        }
+    }
+    let mut upsert = change
+        .prepare("INSERT OR REPLACE INTO wear (device, control, channel, at) VALUES (?1, ?2, ?3, ?4)")?;
+    for (key, at) in &rows.wear {
+        if before.wear.get(key) != Some(at) {
+            upsert.execute((&key.0, &key.1, key.2, at))?;
+        }
+    }
+    let mut forget =
+        change.prepare("DELETE FROM wear WHERE device = ?1 AND control = ?2 AND channel = ?3")?;
+    for key in before.wear.keys().filter(|key| !rows.wear.contains_key(*key)) {
+        forget.execute((&key.0, &key.1, key.2))?;
+    }
+    Ok(())
+}
+
+fn put_starts(change: &Transaction<'_>, starts: &[Start]) -> Result<(), Trouble> {
+    change.execute("DELETE FROM starts", [])?;
+    let mut insert = change.prepare(
+        "INSERT INTO starts (boot, boottime_ms, utc_ms, trusted, ended_well) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for Start { stamp, ended_well } in starts {
+        insert.execute((&stamp.boot, stamp.boottime_ms, stamp.utc_ms, stamp.trusted, ended_well))?;
+    }
+    Ok(())
+}
