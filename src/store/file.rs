@@ -66,7 +66,7 @@ pub(super) enum Trouble {
     #[error("its schema is {0}")]
     Newer(i64),
     /// It was removed or replaced while we had it open.
-    #[error("it was moved or replaced by someone else")]
+    #[error("someone else has moved, replaced or changed it")]
     Moved,
     /// The folder is a new one, and another process was faster.
     #[error("another wattkeeper has taken the folder")]
@@ -122,13 +122,16 @@ impl Default for Content {
     }
 }
 
+/// What tells that somebody else has touched a file or its log: device, number, length, time of change.
+type Marks = [Option<(u64, u64, u64, i64, i64)>; 2];
+
 /// The file, open for writing.
 #[derive(Debug)]
 pub(super) struct File {
     db: Connection,
     path: PathBuf,
-    /// Device and number of the file that is open.
-    identity: (u64, u64),
+    /// How file and log looked when we last touched them.
+    marks: Marks,
     /// What it is known to hold; none before the first full record.
     written: Option<Rows>,
 }
@@ -157,7 +160,7 @@ impl File {
         }
         let db = connect(path)?;
         let content = load(&db, site)?;
-        Ok((Self { db, path: path.to_owned(), identity: identity(path)?, written: None }, content))
+        Ok((Self { db, path: path.to_owned(), marks: marks(path)?, written: None }, content))
     }
 
     /// Makes a new one, in place of what is set aside. It has its name only once it is whole.
@@ -169,7 +172,8 @@ impl File {
             }
             fs::rename(&new, path)?;
             sync_folder(path)?;
-            Ok(Self { db: connect(path)?, path: path.to_owned(), identity: identity(path)?, written: None })
+            let db = connect(path)?;
+            Ok(Self { db, path: path.to_owned(), marks: marks(path)?, written: None })
         });
         if made.is_err() {
             clear_new(&new)?;
@@ -178,14 +182,15 @@ impl File {
     }
 
     /// Moves the whole log into the file, so that nothing rests on pages that an earlier error may have lost.
-    pub fn settle(&self) -> Result<(), Trouble> {
+    pub fn settle(&mut self) -> Result<(), Trouble> {
         let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        self.marks = marks(&self.path)?;
         if busy == 0 { Ok(()) } else { Err(Trouble::Damaged("its log is held by someone else".to_owned())) }
     }
 
     /// Writes all of it in one transaction: what differs from what the file is known to hold, or everything.
     pub fn save(&mut self, rows: Option<&Rows>, starts: Option<&[Start]>) -> Result<(), Trouble> {
-        if identity(&self.path).ok() != Some(self.identity) {
+        if marks(&self.path)? != self.marks {
             return Err(Trouble::Moved);
         }
         if rows.is_some_and(|rows| rows.size() > MOST_TEXT) {
@@ -206,6 +211,7 @@ impl File {
             put_starts(&change, starts)?;
         }
         change.commit()?;
+        self.marks = marks(&self.path)?;
         self.written = rows.cloned().or(before);
         Ok(())
     }
@@ -256,8 +262,16 @@ fn clear_new(new: &Path) -> std::io::Result<()> {
     ["", "-wal", "-journal"].iter().try_for_each(|part| remove(&beside(new, part)))
 }
 
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
-    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+fn marks(path: &Path) -> std::io::Result<Marks> {
+    let mut marks = Marks::default();
+    for (mark, part) in marks.iter_mut().zip([path, &beside(path, "-wal")]) {
+        *mark = match fs::metadata(part) {
+            Ok(found) => Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(marks)
 }
 
 /// Whether a file begins as ours do. Seen before SQLite opens it, which would make a file of an empty one.

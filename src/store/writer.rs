@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use super::{Start, Status};
 /// The first wait before another attempt, doubled up to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// A start waits this long for being noted, and no longer: a process that dies at once should be known.
+const START_WAIT: Duration = Duration::from_secs(1);
 
 /// A record on its way. The last one of a process has no number: nobody waits for it any more.
 #[derive(Debug)]
@@ -145,23 +148,34 @@ impl Writer {
         }
     }
 
-    /// Notes the start in the file as it was opened, or begins with an attempt that has failed.
+    /// Takes over the file as it was opened, or begins with an attempt that has failed.
     pub fn begin(&mut self, opened: Result<File, Trouble>) {
-        let outcome = opened.and_then(|file| {
-            self.file = Some(file);
-            self.attempt()
-        });
-        self.publish(outcome);
+        match opened {
+            Ok(file) => self.file = Some(file),
+            Err(trouble) => {
+                self.publish(Err(trouble));
+            }
+        }
     }
 
-    /// Writes from now on, on a thread of its own.
+    /// Writes from now on, on a thread of its own. Comes back when the start is noted, or soon after.
     pub fn start(mut self, mailbox: Arc<Mailbox>) -> io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("wattkeeper-store".to_owned()).spawn(move || {
+        let (noted, heard) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("wattkeeper-store".to_owned()).spawn(move || {
+            if self.file.is_some() {
+                let outcome = self.attempt();
+                self.publish(outcome);
+            }
+            // Nobody may be waiting any more.
+            let _ = noted.send(());
             let well = self.run(&mailbox);
             // The lock goes before anybody hears that we are done.
             drop(self);
             mailbox.finish(well);
-        })
+        })?;
+        // A disk that is slower than this is met as a trouble like any other.
+        let _ = heard.recv_timeout(START_WAIT);
+        Ok(thread)
     }
 
     /// Until the end; says whether all was written.
@@ -212,7 +226,7 @@ impl Writer {
                 self.lock = Lock::take(folder)?.ok_or(Trouble::Held)?;
             }
         }
-        let file = recover(&self.path, &self.site).0?;
+        let mut file = recover(&self.path, &self.site).0?;
         file.settle()?;
         Ok(file)
     }

@@ -1,6 +1,9 @@
 //! What outlives the process: kept, found again, refused, set aside.
 
+#[cfg(target_os = "linux")]
+mod faults;
 mod folder;
+mod meddling;
 mod spoiled;
 
 use std::fs;
