@@ -1,6 +1,8 @@
 //! What outlives the process: kept, found again, refused, set aside.
 
 #[cfg(target_os = "linux")]
+mod cuts;
+#[cfg(target_os = "linux")]
 mod faults;
 mod folder;
 mod meddling;

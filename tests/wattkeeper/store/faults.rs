@@ -12,10 +12,10 @@ use wattkeeper::store::{Found, KeeperEvent};
 use super::folder::{Folder, LONG, next, record, safe};
 
 /// The word that says what fails.
-struct Disk(PathBuf);
+pub struct Disk(pub PathBuf);
 
 impl Disk {
-    fn now(&self, fault: &str) {
+    pub fn now(&self, fault: &str) {
         fs::write(&self.0, fault).unwrap();
     }
 
@@ -40,11 +40,13 @@ impl Disk {
 fn preloaded() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-{}.so", std::process::id()));
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.so");
+        let new = made.with_extension(format!("{}", std::process::id()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wattkeeper/store/faults.c");
         let status =
-            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&made).arg(source).status();
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&new).arg(source).status();
         assert!(status.unwrap().success(), "a C compiler is needed");
+        fs::rename(new, &made).unwrap();
         made
     })
 }
@@ -54,9 +56,19 @@ fn on_a_disk_that_fails(test: &str, body: impl FnOnce(&Folder, &Disk)) {
     if let Some(word) = std::env::var_os("WATTKEEPER_FAULT") {
         return body(&Folder::new(), &Disk(word.into()));
     }
-    let word = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}-{test}", std::process::id()));
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args([&format!("store::faults::{test}"), "--exact", "--nocapture"])
+    run_again(&format!("store::faults::{test}"), None);
+}
+
+/// Runs one test again, in a process of its own with the preloaded part.
+pub fn run_again(test: &str, trace: Option<&Path>) {
+    let word = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("fault-{}-{test}", std::process::id()).replace(':', "-"));
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    if let Some(trace) = trace {
+        run.env("WATTKEEPER_TRACE", trace);
+    }
+    let run = run
+        .args([test, "--exact", "--nocapture"])
         .env("LD_PRELOAD", preloaded())
         .env("WATTKEEPER_FAULT", &word)
         .output()
