@@ -33,10 +33,12 @@ const LARGEST: u64 = 16 << 20;
 const MOST_TEXT: usize = 128 << 10;
 /// One text, and one row.
 const LONGEST: i32 = 128 << 10;
-/// Pages of 4 KiB that SQLite holds in memory.
-const CACHE: i64 = 64;
+/// Bytes in a page. Small, because every page that a record touches is written whole: half the bytes of 4 KiB.
+const PAGE: i64 = 1024;
+/// Pages that SQLite holds in memory.
+const CACHE: i64 = 256;
 /// Pages in the log before they are moved into the file.
-const LOG: i64 = 250;
+const LOG: i64 = 400;
 /// Wait for another program that reads the file.
 const BUSY: Duration = Duration::from_millis(500);
 
@@ -294,6 +296,7 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
     db.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
     // Before the first read, so that the log's index never becomes a file.
     db.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    db.pragma_update(None, "page_size", PAGE)?;
     db.pragma_update(None, "cell_size_check", true)?;
     db.pragma_update(None, "cache_size", CACHE)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;

@@ -4,6 +4,7 @@
 mod bench_site;
 mod cost;
 mod days;
+mod fuzz_store;
 mod loops;
 mod readme;
 mod rig;

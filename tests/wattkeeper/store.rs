@@ -4,7 +4,7 @@
 mod cuts;
 #[cfg(target_os = "linux")]
 mod faults;
-mod folder;
+pub mod folder;
 mod meddling;
 mod spoiled;
 

@@ -187,7 +187,10 @@ fn after_a_cut(ops: &[Op], dice: &mut Dice) -> Vec<(PathBuf, Vec<u8>)> {
     names.into_iter().map(|(path, node)| (path, nodes[node].bytes.clone())).collect()
 }
 
-/// What the recorded process does: starts, many records, a failing fsync and its healing, an end, another start.
+/// What fails, in which life and at which of its records; the log is moved into the file about every seventieth.
+const FAULTS: [(i64, i64, &str); 4] = [(0, 60, "sync"), (1, 20, "full"), (1, 75, "sync"), (2, 100, "io")];
+
+/// What the recorded process does: starts, many records, faults of the disk and their healing, an end, another start.
 fn live(disk: &Disk, trace: &Path) {
     let note = |what: char, minute: i64| {
         use std::io::Write;
@@ -201,8 +204,8 @@ fn live(disk: &Disk, trace: &Path) {
         for step in 0..130 {
             minute += 1;
             note('K', minute);
-            if step == 100 && life == 1 {
-                disk.now("sync");
+            if let Some((_, _, fault)) = FAULTS.iter().find(|fault| (fault.0, fault.1) == (life, step)) {
+                disk.now(fault);
                 opened.keeper.keep(u32::try_from(minute).unwrap(), record(minute));
                 assert!(matches!(next(&mut opened.keeper), KeeperEvent::Failed { .. }));
                 disk.now("");
@@ -237,14 +240,15 @@ fn s1_after_a_power_cut_at_any_instant_a_kept_record_is_there_and_none_that_was_
     for seed in 0..cuts {
         let mut dice = Dice::new(seed);
         let at = dice.range(0, ops.len() as i64 + 1) as usize;
+        let before = &ops[..at];
         let kept =
-            ops[..at].iter().filter_map(|op| if let Op::Kept(minute) = op { Some(*minute) } else { None });
+            before.iter().rev().find_map(|op| if let Op::Kept(minute) = op { Some(*minute) } else { None });
         let known =
-            ops[..at].iter().filter_map(|op| if let Op::Safe(minute) = op { Some(*minute) } else { None });
-        let (kept, known) = (kept.last().unwrap_or(0), known.last().unwrap_or(0));
+            before.iter().rev().find_map(|op| if let Op::Safe(minute) = op { Some(*minute) } else { None });
+        let (kept, known) = (kept.unwrap_or(0), known.unwrap_or(0));
         let folder = Folder::fast();
         fs::create_dir_all(&folder.path).unwrap();
-        for (path, bytes) in after_a_cut(&ops[..at], &mut dice) {
+        for (path, bytes) in after_a_cut(before, &mut dice) {
             fs::write(folder.path.join(path.file_name().unwrap()), bytes).unwrap();
         }
         let opened = folder.open();

@@ -167,11 +167,11 @@ fn s7_a_disk_that_hangs_keeps_nobody_waiting() {
         assert_eq!(opened.keeper.try_next(), None, "nothing is safe before it is");
         assert!(opened.keeper.alive());
         disk.now("");
-        assert_eq!(next(&mut opened.keeper), KeeperEvent::Safe(1));
-        assert_eq!(
-            next(&mut opened.keeper),
-            KeeperEvent::Safe(10_000),
-            "all between were replaced in the mailbox"
+        let told = std::iter::repeat_with(|| next(&mut opened.keeper));
+        let told: Vec<_> = told.take_while(|event| *event != KeeperEvent::Safe(10_000)).collect();
+        assert!(
+            told.is_empty() || told == [KeeperEvent::Safe(1)],
+            "all between were replaced in the mailbox: {told:?}"
         );
         disk.now("slow");
         assert!(
