@@ -17,7 +17,7 @@
 //! | `starts` | `boot`, `boottime_ms`, `utc_ms`, `trusted`, `ended_well` | the last 16 starts of the process |
 //!
 //! `PRAGMA user_version` is the schema. Within one schema unknown rows, fields, columns and tables are ignored and
-//! missing ones have their defaults; a newer schema is refused. A file that is damaged, or whose contents cannot be
+//! missing ones have their defaults, so a new word in a section needs a new schema; a newer schema is refused. A file that is damaged, or whose contents cannot be
 //! true, is set aside whole as `wattkeeper.db.corrupt-N`, one of another site as `wattkeeper.db.of-SITE`.
 
 mod aside;
@@ -25,6 +25,7 @@ mod file;
 mod lock;
 mod open;
 mod record;
+mod tables;
 mod writer;
 
 use std::path::PathBuf;

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::file::{self, Content, File, SCHEMA, STARTS, Trouble, beside};
+use super::file::{self, Content, File, SCHEMA, Trouble, beside};
 use super::lock::Lock;
+use super::tables::STARTS;
 use super::writer::{Mailbox, Writer};
 use super::{Found, Keeper, Loss, Opened, Stamp, Start, Status, Way, aside};
 
@@ -61,34 +62,46 @@ pub fn open(folder: &Path, site: &str, now: &Stamp) -> Result<Opened, OpenError>
     make(folder).map_err(refused)?;
     let lock = Lock::take(folder).map_err(refused)?.ok_or_else(|| OpenError::Busy(folder.to_owned()))?;
     let path = folder.join(file::NAME);
-    let (opened, content) =
-        read(&path, site).map_err(|schema| OpenError::Newer { path: path.clone(), schema })?;
-    let (found, earlier) = (content.found, content.starts);
+    let read = read(&path, site).map_err(|schema| OpenError::Newer { path: path.clone(), schema })?;
+    let (found, earlier) = (read.content.found, read.content.starts);
     let mut starts = earlier.clone();
     starts.push(Start { stamp: now.clone(), ended_well: false });
     starts.drain(..starts.len().saturating_sub(STARTS));
     let (status, receiver) = watch::channel(Status::default());
     let mut writer = Writer::new(path, site.to_owned(), lock, starts, status);
-    writer.begin(opened);
+    writer.begin(read.file, read.unread);
     let mailbox = Arc::new(Mailbox::default());
     let thread = writer.start(Arc::clone(&mailbox)).map_err(OpenError::Thread)?;
     let keeper = Keeper { way: Way::Disk { mailbox, thread }, status: receiver, told: Status::default() };
     Ok(Opened { keeper, found, starts: earlier })
 }
 
+/// How the reading at the start went.
+struct Read {
+    file: Result<File, Trouble>,
+    content: Content,
+    /// What nobody could read, and must not be written over before somebody has.
+    unread: Option<Loss>,
+}
+
 /// Reads the file, from a copy where it cannot be opened for writing. `Err` is a newer schema.
-fn read(path: &Path, site: &str) -> Result<(Result<File, Trouble>, Content), i64> {
-    match recover(path, site) {
-        (Err(Trouble::Newer(schema)), _) => Err(schema),
-        (Err(trouble), None) => {
-            warn!(%trouble, path = %path.display(), "state cannot be opened for writing");
-            let content = read_copy(path, site).unwrap_or_else(|why| {
-                let found = Found::Lost(Loss { set_aside: path.to_owned(), why: why.to_string() });
-                Content { found, starts: Vec::new() }
-            });
-            Ok((Err(trouble), content))
+fn read(path: &Path, site: &str) -> Result<Read, i64> {
+    let trouble = match recover(path, site) {
+        (Err(Trouble::Newer(schema)), _) => return Err(schema),
+        (Err(trouble), None) => trouble,
+        (file, content) => return Ok(Read { file, content: content.unwrap_or_default(), unread: None }),
+    };
+    warn!(%trouble, path = %path.display(), "state cannot be opened for writing");
+    let file = Err(trouble);
+    match read_copy(path, site) {
+        Ok(content) => Ok(Read { file, content, unread: None }),
+        Err(Trouble::Newer(schema)) => Err(schema),
+        Err(why) => {
+            let set_aside = aside::for_damaged(path).unwrap_or_else(|_| path.to_owned());
+            let loss = Loss { set_aside, why: why.to_string() };
+            let content = Content { found: Found::Lost(loss.clone()), starts: Vec::new() };
+            Ok(Read { file, content, unread: Some(loss) })
         }
-        (opened, content) => Ok((opened, content.unwrap_or_default())),
     }
 }
 
@@ -120,7 +133,8 @@ fn read_copy(path: &Path, site: &str) -> Result<Content, Trouble> {
     DirBuilder::new().mode(0o700).create(&folder)?;
     let copy = folder.join(file::NAME);
     let content = copy_parts(path, &copy).and_then(|()| File::open(&copy, site)).map(|(_, content)| content);
-    fs::remove_dir_all(&folder)?;
+    // What is left behind there harms nobody.
+    let _ = fs::remove_dir_all(&folder);
     content
 }
 

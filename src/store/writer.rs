@@ -14,7 +14,7 @@ use super::file::{File, Trouble};
 use super::lock::Lock;
 use super::open::{make, recover};
 use super::record::{Record, Rows};
-use super::{Start, Status};
+use super::{Loss, Start, Status};
 
 /// The first wait before another attempt, doubled up to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -114,6 +114,8 @@ pub(super) struct Writer {
     lock: Lock,
     /// Open unless the last attempt failed: then nothing that was believed about it holds.
     file: Option<File>,
+    /// What could not be read at the start: set aside before anything is written.
+    unread: Option<Loss>,
     /// The newest record, and whether it is safe.
     latest: Option<Letter>,
     unsaved: bool,
@@ -138,6 +140,7 @@ impl Writer {
             site,
             lock,
             file: None,
+            unread: None,
             latest: None,
             unsaved: false,
             starts,
@@ -149,7 +152,8 @@ impl Writer {
     }
 
     /// Takes over the file as it was opened, or begins with an attempt that has failed.
-    pub fn begin(&mut self, opened: Result<File, Trouble>) {
+    pub fn begin(&mut self, opened: Result<File, Trouble>, unread: Option<Loss>) {
+        self.unread = unread;
         match opened {
             Ok(file) => self.file = Some(file),
             Err(trouble) => {
@@ -225,6 +229,11 @@ impl Writer {
             if !self.lock.holds(folder)? {
                 self.lock = Lock::take(folder)?.ok_or(Trouble::Held)?;
             }
+        }
+        if let Some(loss) = &self.unread {
+            let file = File::create(&self.path, &self.site, Some(loss))?;
+            self.unread = None;
+            return Ok(file);
         }
         let mut file = recover(&self.path, &self.site).0?;
         file.settle()?;

@@ -5,6 +5,8 @@ mod cuts;
 #[cfg(target_os = "linux")]
 mod faults;
 pub mod folder;
+#[cfg(target_os = "linux")]
+mod killed;
 mod meddling;
 mod spoiled;
 
@@ -90,4 +92,24 @@ fn m2_a_second_process_is_refused_the_folder_until_the_first_has_left() {
     assert!(refused.to_string().contains("Stop the other one"), "{refused}");
     assert!(first.keeper.close(None, LONG));
     assert_eq!(folder.open().found, Found::Nothing);
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_is_refused_with_what_to_do() {
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.path).unwrap();
+    fs::write(folder.path.join("file"), "").unwrap();
+    let refused = store::open(&folder.path.join("file"), SITE, &stamp()).unwrap_err();
+    assert!(matches!(refused, OpenError::Folder { .. }), "{refused}");
+    assert!(refused.to_string().contains("make it this user's"), "{refused}");
+}
+
+#[test]
+fn every_counter_of_the_ledger_has_a_row_and_every_field_of_the_keepsake_a_section() {
+    let rows = store::Rows::of(&record(1)).unwrap();
+    let fields = |value: serde_json::Value| value.as_object().unwrap().len();
+    let ledger = fields(serde_json::to_value(record(1).keepsake.ledger).unwrap());
+    assert_eq!(rows.counters.len() + 1, ledger, "all but the moment of the last sum");
+    let keepsake = fields(serde_json::to_value(record(1).keepsake).unwrap());
+    assert_eq!(rows.remembered.len(), keepsake, "the stamp in place of the ledger");
 }

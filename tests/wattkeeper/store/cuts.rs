@@ -20,7 +20,7 @@ use super::folder::{Folder, LONG, next, record, safe};
 const CUTS: u64 = 300;
 
 /// What was recorded.
-enum Op {
+pub enum Op {
     Write(PathBuf, usize, Vec<u8>),
     Truncate(PathBuf, usize),
     Sync(PathBuf),
@@ -33,7 +33,7 @@ enum Op {
     Safe(i64),
 }
 
-fn parse(mut bytes: &[u8]) -> Vec<Op> {
+pub fn parse(mut bytes: &[u8]) -> Vec<Op> {
     let mut ops = Vec::new();
     while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
         let line = std::str::from_utf8(&bytes[..end]).unwrap();

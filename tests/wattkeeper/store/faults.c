@@ -1,7 +1,7 @@
 /* A disk that fails on request: preloaded into a test, it stands between SQLite and the kernel.
  *
  * The file named by WATTKEEPER_FAULT says what happens to files in the folder of a test ("/state-.."): "full", "readonly",
- * "sync" (fsync fails), "io" (writes fail), "slow" (fsync does not come back while the word stands).
+ * "sync" (fsync fails), "io" (writes fail), "dead" (nothing can be opened), "slow" (fsync does not come back while the word stands).
  * With WATTKEEPER_TRACE, everything that changes such a file is recorded in the file of that name, in its order. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -119,6 +119,10 @@ int fdatasync(int fd) { return synced(fd, SYS_fdatasync); }
 static int opened(const char *path, int flags, mode_t mode) {
     if ((flags & (O_WRONLY | O_RDWR | O_CREAT)) && strstr(path, "/state-") && fault("readonly")) {
         errno = EROFS;
+        return -1;
+    }
+    if (strstr(path, "/wattkeeper.db") && fault("dead")) {
+        errno = EIO;
         return -1;
     }
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);

@@ -141,6 +141,25 @@ fn s4_a_disk_that_cannot_be_written_at_the_start_is_read_all_the_same() {
 }
 
 #[test]
+fn s5_what_cannot_be_read_at_the_start_is_set_aside_and_never_written_over() {
+    let name = "s5_what_cannot_be_read_at_the_start_is_set_aside_and_never_written_over";
+    on_a_disk_that_fails(name, |folder, disk| {
+        assert!(folder.open().keeper.close(Some(record(4)), LONG));
+        let before = fs::read(folder.file()).unwrap();
+        disk.now("dead");
+        let mut opened = folder.open();
+        let Found::Lost(loss) = &opened.found else { panic!("{:?}", opened.found) };
+        assert!(matches!(next(&mut opened.keeper), KeeperEvent::Failed { .. }));
+        opened.keeper.keep(1, record(5));
+        disk.now("");
+        safe(&mut opened.keeper, 1);
+        assert!(fs::read(&loss.set_aside).unwrap() == before, "kept as it was");
+        assert!(opened.keeper.close(None, LONG));
+        assert_eq!(folder.open().found, Found::Record(Box::new(record(5))));
+    });
+}
+
+#[test]
 fn s6_after_a_failed_fsync_everything_is_written_anew() {
     on_a_disk_that_fails("s6_after_a_failed_fsync_everything_is_written_anew", |folder, disk| {
         check_heals(folder, disk, "sync", "Check the disk");
