@@ -175,7 +175,7 @@ impl File {
     pub fn settle(&mut self) -> Result<(), Trouble> {
         let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         self.marks = marks(&self.path)?;
-        if busy == 0 { Ok(()) } else { Err(Trouble::Damaged("its log is held by someone else".to_owned())) }
+        if busy == 0 { Ok(()) } else { Err(Trouble::Moved) }
     }
 
     /// Writes all of it in one transaction: what differs from what the file is known to hold, or everything.

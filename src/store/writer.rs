@@ -166,8 +166,9 @@ impl Writer {
     pub fn start(mut self, mailbox: Arc<Mailbox>) -> io::Result<JoinHandle<()>> {
         let (noted, heard) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("wattkeeper-store".to_owned()).spawn(move || {
-            if self.file.is_some() {
-                let outcome = self.attempt();
+            if let Some(file) = &mut self.file {
+                // The process before may have ended on a disk that failed: then we read pages that it never got.
+                let outcome = file.settle().and_then(|()| self.attempt());
                 self.publish(outcome);
             }
             // Nobody may be waiting any more.
@@ -207,7 +208,6 @@ impl Writer {
     /// Writes what is unsaved; everything, when the file had to be opened anew.
     fn attempt(&mut self) -> Result<(), Trouble> {
         let anew = self.file.is_none();
-        // On any error the file is dropped here: after one, no belief about its pages is safe.
         let mut file = match self.file.take() {
             Some(file) => file,
             None => self.reopen()?,
@@ -240,7 +240,8 @@ impl Writer {
         Ok(file)
     }
 
-    /// Says how it went, and when to try again.
+    /// Says how it went, and when to try again. After an error no belief about the file's pages is safe: it is
+    /// opened anew.
     fn publish(&mut self, outcome: Result<(), Trouble>) -> bool {
         let trouble = outcome.err().map(|trouble| advice(&self.path, &trouble));
         let well = trouble.is_none();
@@ -248,6 +249,9 @@ impl Writer {
             Some(why) if self.retry_at.is_none() => warn!(%why, "state is not being written down"),
             None if self.retry_at.is_some() => info!("state is being written down again"),
             Some(_) | None => {}
+        }
+        if !well {
+            self.file = None;
         }
         self.retry_at = (!well).then(|| Instant::now() + self.wait);
         self.wait = if well { FIRST_WAIT } else { (self.wait * 2).min(LAST_WAIT) };
