@@ -9,3 +9,4 @@ pub mod plant;
 pub mod profile;
 pub mod scenario;
 pub mod services;
+pub mod store;

@@ -16,7 +16,7 @@ mod floor;
 mod generator;
 mod known;
 mod run;
-mod setup;
+pub mod setup;
 mod watch;
 mod world;
 

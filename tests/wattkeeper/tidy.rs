@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plant", &["plant", "control::units", "control::signal", "device", "modbus"]),
     ("profile", &["profile", "control", "device"]),
     ("scenario", &["scenario", "control", "profile", "plant", "device"]),
+    ("store", &["store", "control::site", "control::ledger", "control::units"]),
     ("services", &["services"]),
 ];
 
