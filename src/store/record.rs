@@ -140,7 +140,8 @@ impl Rows {
     /// # Errors
     /// When any of it cannot be true.
     pub fn record(&self) -> Result<Record, Mistake> {
-        let mut keepsake: Keepsake = self.keepsake()?;
+        // Energy has its own rows: a section of that name is none of ours.
+        let mut keepsake = Keepsake { ledger: Ledger::default(), ..self.keepsake()? };
         for (name, energy) in counters(&mut keepsake.ledger) {
             let value = self.counters.get(name).copied().unwrap_or(0);
             if value < 0 {

@@ -148,6 +148,7 @@ fn s8_what_this_version_does_not_know_is_ignored_and_what_it_misses_has_its_defa
     let mut rows = Rows::of(&record(5)).unwrap();
     rows.remembered.insert("moon_phase".to_owned(), "{\"full\":[true]}".to_owned());
     rows.remembered.insert("guard".to_owned(), "{\"moods\":3}".to_owned());
+    rows.remembered.insert("ledger".to_owned(), "[37, 5]".to_owned());
     rows.remembered.remove("full_at");
     rows.remembered.remove("genset");
     rows.counters.insert("hydrogen_mj".to_owned(), 5);
