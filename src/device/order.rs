@@ -101,11 +101,14 @@ pub struct SessionOptions {
     pub pace: Option<Span>,
     /// Phases in use, 1 to 3: power of the others is not written.
     pub phases: u8,
+    /// How long after the ticks that all devices share it is read: zero for what decisions hear, which must be of one
+    /// moment.
+    pub late: Span,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { units: BTreeMap::new(), writes: false, pace: None, phases: 3 }
+        Self { units: BTreeMap::new(), writes: false, pace: None, phases: 3, late: Span::ZERO }
     }
 }
 
