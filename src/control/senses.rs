@@ -1,5 +1,7 @@
 //! What is true, at worst: trust in each input, and what a decision may use of it.
 
+use std::ops::Add;
+
 use serde::{Deserialize, Serialize};
 
 use super::history::Sample;
@@ -188,22 +190,18 @@ impl Senses {
         let trust = &policy.trust;
         let grid = power(image, &wiring.grid.power);
         let meter = self.meter.update(&trust.meter, grid.map(|grid| grid.asked_at), now);
-        let moving: Watts = wiring
-            .inverters
-            .iter()
-            .filter_map(|wired| power(image, &wired.power))
-            .flat_map(|power| power.phases)
-            .sum();
+        let mut inverter = [Stage::Safe; MAX_INVERTERS];
+        let mut moving = Watts::ZERO;
+        for ((stage, memory), wired) in inverter.iter_mut().zip(&mut self.inverters).zip(&wiring.inverters) {
+            let power = power(image, &wired.power);
+            moving = power.map_or([Watts::ZERO; 3], |power| power.phases).into_iter().fold(moving, Add::add);
+            *stage = memory.update(&trust.inverter, power.map(|power| power.asked_at), now);
+        }
         let late = policy.regulator.meter_lag.unwrap_or_default();
         let frozen =
             grid.map_or(Stage::Good, |grid| self.frozen.step(grid, moving, late, trust.meter.safe, now));
         let implausible = frozen > meter;
         let meter = meter.max(frozen);
-        let mut inverter = [Stage::Safe; MAX_INVERTERS];
-        for ((stage, memory), wired) in inverter.iter_mut().zip(&mut self.inverters).zip(&wiring.inverters) {
-            let heard = power(image, &wired.power).map(|power| power.asked_at);
-            *stage = memory.update(&trust.inverter, heard, now);
-        }
         let soc_heard = image.soc(wiring.battery.soc).map(|reading| reading.asked_at);
         let soc = self.soc.update(&trust.soc, soc_heard, now);
         let bms = self.bms_stage(policy, wiring, image, now);

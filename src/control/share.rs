@@ -158,7 +158,8 @@ impl Able {
         for ((part, charge), discharge) in out.iter_mut().zip(self.charge).zip(self.discharge) {
             *part = (*part).max(-charge).min(discharge);
         }
-        if share { self.add(out, total(phases) - total(out)) } else { out }
+        let cut = total(phases) - total(out);
+        if share && cut != Watts::ZERO { self.add(out, cut) } else { out }
     }
 
     /// What may really be ordered: each phase inside what its inverters can do, the total inside its range, and
@@ -220,7 +221,7 @@ pub fn over_inverters(
 ) -> ArrayVec<[Watts; 3], MAX_INVERTERS> {
     let mut orders: ArrayVec<[Watts; 3], MAX_INVERTERS> =
         inverters.iter().take(MAX_INVERTERS).map(|_| [Watts::ZERO; 3]).collect();
-    for (phase, power) in phases.into_iter().enumerate() {
+    for (phase, power) in phases.into_iter().enumerate().filter(|(_, power)| *power != Watts::ZERO) {
         let can = |at: usize, inverter: &InverterWiring| {
             if usable(at) { capability(inverter, phase, power.0 > 0) } else { Watts::ZERO }
         };

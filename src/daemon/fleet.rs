@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::control::policy::Control;
 use crate::control::site::{Command, Input, Order, Outcome};
-use crate::control::units::{Mono, Watts};
+use crate::control::units::{Mono, Span, Watts};
 use crate::device::definition;
 use crate::device::exchange::{Failure, Heard};
 use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
@@ -21,7 +21,7 @@ use crate::modbus::endpoint::{Endpoint, Handle, Report};
 use crate::modbus::link::LinkOptions;
 use crate::modbus::pacer::Pacer;
 use crate::modbus::state::LinkState;
-use crate::profile::{Checked, DeviceConfig, Framing};
+use crate::profile::{Checked, DeviceConfig, Framing, Role};
 
 /// Reports that may wait for the decision loop.
 const REPORTS: usize = 256;
@@ -107,6 +107,7 @@ impl Fleet {
                     pace: config.poll,
                     phases: phases_in_use(config),
                     wear: Vec::new(),
+                    late: late(config, place),
                 };
                 let session = Session::new(Arc::clone(definition), options);
                 let rtu = config.framing == Framing::RtuOverTcp;
@@ -282,6 +283,14 @@ impl Fleet {
             line.was_up = Some(state.up);
         }
     }
+}
+
+/// Devices that are only shown stay out of the moments in which those are read that decisions hear: hundreds of
+/// answers at once would keep an order waiting. They share twenty moments of their own in each second.
+fn late(config: &DeviceConfig, place: usize) -> Span {
+    let moment = i64::try_from(place.checked_rem(20).unwrap_or(0)).unwrap_or(0);
+    let shown = config.roles.iter().all(|role| *role == Role::Io);
+    if shown { Span::millis(moment.saturating_mul(50).saturating_add(25)) } else { Span::ZERO }
 }
 
 fn phases_in_use(config: &DeviceConfig) -> u8 {

@@ -130,7 +130,16 @@ impl Daemon {
     ///
     /// # Errors
     /// When one of our own tasks ended by itself; the process should end too.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
+        // As a task among the endpoints' own: what waits outside is woken through the system, which costs each
+        // order two more calls.
+        tokio::spawn(self.serve(stop)).await.unwrap_or_else(|ended| match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(RunError::TaskLost),
+        })
+    }
+
+    async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::pin!(stop);
         self.publish_now();
         let ended = loop {

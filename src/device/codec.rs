@@ -3,7 +3,7 @@
 
 use crate::control::signal::Unit;
 use crate::device::decimal::Ratio;
-use crate::device::words::{Kind, Raw, WordOrder, decode, encode, from_pattern, pattern};
+use crate::device::words::{Kind, Raw, WordOrder, decode, encode, from_pattern, of_pattern, pattern};
 
 /// How several values in a row become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +96,10 @@ impl Codec {
 
     /// The whole number of such a value, unless it is a sentinel.
     fn raw(&self, words: &[u16]) -> Option<i64> {
-        if !self.absent.is_empty() && self.absent.contains(&pattern(self.kind, self.order, words)?) {
-            return None;
-        }
-        match decode(self.kind, self.order, words)? {
-            Raw::Int(raw) => i64::try_from(raw).ok(),
-            Raw::Float(_) => None,
+        let bits = pattern(self.kind, self.order, words)?;
+        match of_pattern(self.kind, bits) {
+            Raw::Int(raw) if !self.absent.contains(&bits) => i64::try_from(raw).ok(),
+            Raw::Int(_) | Raw::Float(_) => None,
         }
     }
 

@@ -105,6 +105,9 @@ pub struct SessionOptions {
     pub phases: u8,
     /// What earlier runs wrote to registers that wear out.
     pub wear: Vec<WearRecord>,
+    /// How long after the ticks that all devices share it is read: zero for what decisions hear, which must be of one
+    /// moment.
+    pub late: Span,
 }
 
 /// The writes of the last 24 hours to a register that wears out. The next run must know them, or each restart would
@@ -122,7 +125,14 @@ pub struct WearRecord {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { units: BTreeMap::new(), writes: false, pace: None, phases: 3, wear: Vec::new() }
+        Self {
+            units: BTreeMap::new(),
+            writes: false,
+            pace: None,
+            phases: 3,
+            wear: Vec::new(),
+            late: Span::ZERO,
+        }
     }
 }
 

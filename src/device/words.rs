@@ -96,17 +96,22 @@ pub fn pattern(kind: Kind, order: WordOrder, words: &[u16]) -> Option<u64> {
 /// The raw number in exactly `kind.width()` words; `None` for any other count.
 #[must_use]
 pub fn decode(kind: Kind, order: WordOrder, words: &[u16]) -> Option<Raw> {
-    let bits = pattern(kind, order, words)?;
+    Some(of_pattern(kind, pattern(kind, order, words)?))
+}
+
+/// The raw number that a bit pattern of this kind means.
+#[must_use]
+pub fn of_pattern(kind: Kind, bits: u64) -> Raw {
     let bytes = bits.to_be_bytes();
     let [.., b4, b5, b6, b7] = bytes;
-    Some(match kind {
+    match kind {
         Kind::Bool => Raw::Int(i128::from(bits != 0)),
         Kind::U16 | Kind::U32 | Kind::U64 | Kind::Nibbles => Raw::Int(i128::from(bits)),
         Kind::I16 => Raw::Int(i128::from(i16::from_be_bytes([b6, b7]))),
         Kind::I32 => Raw::Int(i128::from(i32::from_be_bytes([b4, b5, b6, b7]))),
         Kind::I64 => Raw::Int(i128::from(i64::from_be_bytes(bytes))),
         Kind::F32 => Raw::Float(f32::from_be_bytes([b4, b5, b6, b7])),
-    })
+    }
 }
 
 /// The words of a bit pattern; `None` when it has more bits than the kind.

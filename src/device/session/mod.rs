@@ -103,7 +103,7 @@ impl Session {
             walkers: vec![None; units.len()],
             chains: vec![None; units.len()],
             settings: vec![Setting { due: Mono::ZERO, wrong: false, known: false }; definition.expects.len()],
-            polls: Polls::new(&definition, fast),
+            polls: Polls::new(&definition, fast, options.late),
             writes: Writes::new(&definition, fast, Wear::recall(&options.wear, &definition)),
             rating: None,
             restarted_at: None,

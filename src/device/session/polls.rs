@@ -28,6 +28,8 @@ struct Poll {
 #[derive(Clone, Debug)]
 pub struct Polls {
     fast: Span,
+    /// How long after the shared ticks.
+    late: Span,
     spots: Vec<Spot>,
     polls: Vec<Poll>,
     absent: BTreeSet<usize>,
@@ -35,9 +37,10 @@ pub struct Polls {
 }
 
 impl Polls {
-    pub fn new(definition: &Definition, fast: Span) -> Self {
+    pub fn new(definition: &Definition, fast: Span, late: Span) -> Self {
         let mut polls = Self {
             fast,
+            late,
             spots: Spot::fixed(definition),
             polls: Vec::new(),
             absent: BTreeSet::new(),
@@ -115,10 +118,10 @@ impl Polls {
 
     /// It was answered: due again on the next shared tick.
     pub fn answered(&mut self, at: usize, asked_at: Mono, definition: &Definition) {
-        let fast = self.fast;
+        let (fast, late) = (self.fast, self.late);
         let Some(poll) = self.polls.get_mut(at) else { return };
         poll.failures = 0;
-        poll.due = tick_after(poll.block.pace, fast, asked_at);
+        poll.due = tick_after(poll.block.pace, fast, asked_at - late) + late;
         if std::mem::take(&mut poll.searching) {
             self.found_all(definition);
         }
@@ -184,4 +187,22 @@ fn tick_after(pace: Pace, fast: Span, asked_at: Mono) -> Mono {
     };
     let ticks = asked_at.0.checked_div_euclid(period.0.max(1)).unwrap_or(0).saturating_add(1);
     Mono(ticks.saturating_mul(period.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::library::shipped;
+
+    #[test]
+    fn a_device_that_is_read_late_keeps_its_distance_to_the_shared_ticks() {
+        let name = "meters/carlo-gavazzi-em24-e1";
+        let definition = Definition::parse(shipped(name).unwrap(), name).unwrap();
+        let mut polls = Polls::new(&definition, Span::secs(1), Span::millis(75));
+        let dues = [10_000, 10_074, 10_075, 10_900].map(|asked_at| {
+            polls.answered(0, Mono(asked_at), &definition);
+            polls.polls[0].due.0
+        });
+        assert_eq!(dues, [10_075, 10_075, 11_075, 11_075]);
+    }
 }
