@@ -4,6 +4,8 @@
 //! decisions, the generator, the actuators and the energy ledger. It can be taken down to bytes and put up again
 //! ([`Site::snapshot`], [`Site::restore`]), and then goes on as if nothing had happened.
 
+mod takeover;
+
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 

@@ -26,6 +26,15 @@ use crate::profile::{Checked, DeviceConfig, Framing};
 /// Reports that may wait for the decision loop.
 const REPORTS: usize = 256;
 
+/// How an endpoint is reached, by host and port.
+pub type Dialler = Arc<dyn Fn(&str, u16) -> Arc<dyn Dial> + Send + Sync>;
+
+/// Over TCP, as every real site.
+#[must_use]
+pub fn tcp() -> Dialler {
+    Arc::new(|host, port| Arc::new(Tcp { host: host.to_owned(), port }))
+}
+
 /// How often each kind of write outcome was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writes {
@@ -84,7 +93,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Builds the endpoints and starts their tasks. Devices need not be there: endpoints keep dialling.
-    pub fn start(checked: &Checked, pacer: &Pacer) -> (Self, mpsc::Receiver<Report>) {
+    pub fn start(checked: &Checked, pacer: &Pacer, dialler: &Dialler) -> (Self, mpsc::Receiver<Report>) {
         let writes = checked.site.policy.control == Control::On;
         let (reports, receive) = mpsc::channel(REPORTS);
         let mut fleet = Self {
@@ -119,34 +128,30 @@ impl Fleet {
             });
         }
         for ((host, port, rtu), sessions) in groups {
-            fleet.start_line(host, port, rtu, writes, sessions, pacer, &reports);
+            let mut options = LinkOptions { writes, ..LinkOptions::new(format!("{host}:{port}")) };
+            if rtu {
+                options.framing = definition::Framing::RtuOverTcp;
+            }
+            fleet.start_line(options, dialler(&host, port), sessions, pacer, &reports);
         }
         (fleet, receive)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the facts of one endpoint")]
     fn start_line(
         &mut self,
-        host: String,
-        port: u16,
-        rtu: bool,
-        writes: bool,
+        mut options: LinkOptions,
+        dial: Arc<dyn Dial>,
         sessions: Vec<(usize, Session)>,
         pacer: &Pacer,
         reports: &mpsc::Sender<Report>,
     ) {
-        let name = format!("{host}:{port}");
-        let mut options = LinkOptions { writes, ..LinkOptions::new(name.clone()) };
-        if rtu {
-            options.framing = definition::Framing::RtuOverTcp;
-        }
+        let name = options.name.clone();
         for (device, session) in &sessions {
             options = options.respecting(session.limits());
             if let Some(member) = self.members.get_mut(*device) {
                 member.endpoint = Some(self.lines.len());
             }
         }
-        let dial: Arc<dyn Dial> = Arc::new(Tcp { host, port });
         let (endpoint, handle) = Endpoint::new(options, dial, sessions, pacer.clone(), reports.clone());
         let state = handle.state();
         self.tasks.spawn(endpoint.run());
@@ -252,9 +257,11 @@ impl Fleet {
         }
     }
 
-    /// Whether a task of an endpoint has ended although nobody stopped it: our own bug.
-    pub fn lost_a_task(&mut self) -> bool {
-        self.tasks.try_join_next().is_some()
+    /// A task of an endpoint has ended although nobody stopped it: our own bug. Never, on a site without endpoints.
+    pub async fn lost_a_task(&mut self) {
+        if self.tasks.join_next().await.is_none() {
+            std::future::pending().await
+        }
     }
 
     /// Logs links that went up or down since the last call.

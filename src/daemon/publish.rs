@@ -161,6 +161,17 @@ impl Publisher {
     }
 }
 
+/// The site in a line, for the service manager.
+pub(super) fn status(site: &Site, fleet: &Fleet) -> String {
+    let control = match site.config().policy.control {
+        Control::On => "in control",
+        Control::Observe => "observing",
+    };
+    let up = fleet.lines.iter().filter(|line| line.state().up).count();
+    let bound = site.decision().reasons.binding().map_or("nothing", |cause| cause.reason.code());
+    format!("{control}; {up} of {} endpoints answer; bound by {bound}", fleet.lines.len())
+}
+
 fn alarm_device(site: &Site, alarm: Alarm) -> Option<String> {
     match alarm {
         Alarm::OrderGivenUp(place) => {

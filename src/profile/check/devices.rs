@@ -11,6 +11,7 @@ use crate::device::library;
 use crate::device::order::ControlKind;
 use crate::profile::draft::{DeviceDraft, Draft, Framing, Mode, Role};
 use crate::profile::layer::Origin;
+use crate::profile::layers::Effective;
 use crate::profile::nearest::nearest;
 use crate::profile::offer::{self, Offer};
 use crate::profile::wire::Resolved;
@@ -98,9 +99,8 @@ pub fn resolve(draft: &Draft, findings: &mut Findings<'_>) -> Vec<Resolved> {
 
 fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<Arc<Definition>> {
     let key = format!("device.{name}.definition");
-    let is_path = wanted.starts_with('.') || wanted.starts_with('/') || wanted.ends_with(".toml");
-    let (text, file) = if is_path {
-        let path = folder(&key, findings).join(wanted);
+    let (text, file) = if is_path(wanted) {
+        let path = folder(&key, findings.effective).join(wanted);
         match std::fs::read_to_string(&path) {
             Ok(text) => (text, path.display().to_string()),
             Err(error) => {
@@ -141,10 +141,23 @@ fn definition(name: &str, wanted: &str, findings: &mut Findings<'_>) -> Option<A
     }
 }
 
+fn is_path(definition: &str) -> bool {
+    definition.starts_with('.') || definition.starts_with('/') || definition.ends_with(".toml")
+}
+
+/// Every file that the site was read from.
+pub fn files(devices: &[Resolved], effective: &Effective) -> Vec<PathBuf> {
+    let definition = |device: &Resolved| {
+        let wanted = device.draft.definition.as_deref().filter(|wanted| is_path(wanted))?;
+        Some(folder(&format!("device.{}.definition", device.name), effective).join(wanted))
+    };
+    effective.folders.keys().map(PathBuf::from).chain(devices.iter().filter_map(definition)).collect()
+}
+
 /// Where a relative path of this key starts.
-fn folder(key: &str, findings: &Findings<'_>) -> PathBuf {
-    let said = match findings.effective.leaves.get(key).map(|leaf| &leaf.origin) {
-        Some(Origin::File(file, _)) => findings.effective.folders.get(file),
+fn folder(key: &str, effective: &Effective) -> PathBuf {
+    let said = match effective.leaves.get(key).map(|leaf| &leaf.origin) {
+        Some(Origin::File(file, _)) => effective.folders.get(file),
         Some(Origin::Default | Origin::Environment(_) | Origin::CommandLine) | None => None,
     };
     said.cloned().unwrap_or_else(|| Path::new("").to_path_buf())
