@@ -5,6 +5,7 @@ mod alive;
 mod bench_site;
 mod cost;
 mod days;
+mod kills;
 mod loops;
 mod readme;
 mod rig;
