@@ -14,14 +14,14 @@ use crate::control::units::Mono;
 use crate::profile::Checked;
 use crate::services;
 use crate::services::published::Published;
-use crate::store::{self, Found, OpenError, Opened, Stamp};
+use crate::store::{self, Found, OpenError, Opened, Stamp, Wear};
 
 use super::clock::{self, Clock, Source};
 use super::fleet::{self, Dialler, Fleet};
 use super::notify::Manager;
 use super::publish::Publisher;
 use super::reload::{Load, Watcher};
-use super::{Daemon, RunError, past};
+use super::{CLOSE_WITHIN, Daemon, RunError, past};
 
 /// How the daemon runs.
 #[derive(Clone)]
@@ -60,6 +60,16 @@ struct Remembered {
     failed: bool,
 }
 
+/// What the site goes on from.
+struct Before {
+    past: Past,
+    /// The first moment of its clock.
+    begins: Mono,
+    /// The last time of day that was believed, milliseconds since 1970.
+    latest: Option<i64>,
+    wear: Vec<Wear>,
+}
+
 impl Daemon {
     /// Starts services and endpoints; must be called inside the control runtime. Devices need not be there.
     ///
@@ -70,23 +80,7 @@ impl Daemon {
         let Remembered { opened, failed } = remembered(options, &profile.name, &now)?;
         let Opened { keeper, found, starts } = opened;
         let looping = past::crash_loop(&starts, &now);
-        let (past, begins, latest, wear) = match found {
-            // Not to know the past is not to have none.
-            Found::Nothing if failed => (Past::Lost, clock::FIRST, None, Vec::new()),
-            Found::Nothing => (Past::None, clock::FIRST, None, Vec::new()),
-            Found::Lost(loss) => {
-                let file = loss.set_aside.display();
-                warn!(%file, why = loss.why, "what was written down cannot be used: a cautious start");
-                (Past::Lost, clock::FIRST, None, Vec::new())
-            }
-            Found::Record(record) => {
-                let away = past::away(&record.stamp, &now);
-                info!(away = %away, "going on from what was written down");
-                let latest = record.stamp.trusted.then_some(record.stamp.utc_ms);
-                let begins = record.keepsake.at + away;
-                (Past::Kept(Box::new(record.keepsake)), begins, latest, record.wear)
-            }
-        };
+        let Before { past, begins, latest, wear } = before(found, failed, &now);
         let lost = past == Past::Lost && !failed;
         let engine = match &past {
             Past::Kept(kept) => kept.genset,
@@ -97,7 +91,15 @@ impl Daemon {
         let clock = Clock::start(options.time.clone(), begins, latest, options.speed, zone);
         let site = Site::begin(checked.site.clone(), past, clock.now());
         let (publish, watched) = watch::channel(Arc::new(Published::default()));
-        let (address, services) = services::start(options.listen.unwrap_or(checked.listen), watched)?;
+        let listen = options.listen.unwrap_or(checked.listen);
+        let (address, services) = match services::start(listen, watched) {
+            Ok(started) => started,
+            Err(error) => {
+                // An address that is in use is no crash.
+                keeper.close(None, CLOSE_WITHIN);
+                return Err(error.into());
+            }
+        };
         let (fleet, reports) = Fleet::start(&checked, &clock.pacer(), &options.dialler);
         let watcher = match &options.reload {
             Some(load) => {
@@ -147,6 +149,27 @@ impl Daemon {
         let control = word(self.checked.site.policy.control);
         let devices = self.checked.devices.len();
         info!(site = profile.name, address = %self.address, devices, control, "started");
+    }
+}
+
+fn before(found: Found, failed: bool, now: &Stamp) -> Before {
+    let without = |past| Before { past, begins: clock::FIRST, latest: None, wear: Vec::new() };
+    match found {
+        // Not to know the past is not to have none.
+        Found::Nothing if failed => without(Past::Lost),
+        Found::Nothing => without(Past::None),
+        Found::Lost(loss) => {
+            let file = loss.set_aside.display();
+            warn!(%file, why = loss.why, "what was written down cannot be used: a cautious start");
+            without(Past::Lost)
+        }
+        Found::Record(record) => {
+            let away = past::away(&record.stamp, now);
+            info!(%away, "going on from what was written down");
+            let latest = record.stamp.trusted.then_some(record.stamp.utc_ms);
+            let begins = record.keepsake.at + away;
+            Before { past: Past::Kept(Box::new(record.keepsake)), begins, latest, wear: record.wear }
+        }
     }
 }
 

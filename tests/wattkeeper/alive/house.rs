@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wattkeeper::daemon::clock::Source;
+use wattkeeper::daemon::clock::{self, Clock, Source};
 use wattkeeper::daemon::fleet::Dialler;
 use wattkeeper::daemon::{Daemon, Options};
 use wattkeeper::device::definition::Definition;
@@ -89,6 +89,11 @@ impl House {
     /// The machine sleeps: for everybody else time goes on.
     pub fn sleep(&self, seconds: u64) {
         self.slept.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// A site's clock on its time.
+    pub fn clock(&self) -> Clock {
+        Clock::start(self.time.clone(), clock::FIRST, None, 1, "UTC")
     }
 
     /// The demo's profile for these devices, and values laid over it.

@@ -58,6 +58,28 @@ fn s2_a_killed_process_decides_again_within_two_seconds_and_a_clean_stop_is_one(
 }
 
 #[test]
+fn inv3_a_kill_in_the_middle_of_a_run_neither_opens_the_contact_nor_begins_the_minimum_run_anew() {
+    let folder = fresh_folder("killed-run");
+    let devices = Devices::hut(&[("battery.soc", 30.0)]);
+    let profile = devices.profile(&folder, |text| text);
+    let product = Product::start(&profile);
+    let running = |state: &serde_json::Value| state["generator"]["state"] == "running";
+    let left = |state: &serde_json::Value| state["generator"]["min_run_left"].as_f64().unwrap_or(f64::NAN);
+    let before = product.until("three seconds of the run are over", |state| {
+        running(state) && left(state) > 0.0 && left(state) <= 597.0
+    });
+    product.kill();
+    assert_eq!(devices.truth("generator.contact"), 1.0);
+    let product = Product::start(&profile);
+    let after = product.until("the run is known again", running);
+    assert!(left(&after) <= left(&before), "{} s were left, now {} s", left(&before), left(&after));
+    assert_eq!(after["generator"]["starts"], 1, "it is the same run");
+    assert_eq!(devices.truth("generator.starts"), 1.0);
+    product.stop();
+    assert_eq!(devices.truth("generator.contact"), 1.0, "the contact is held");
+}
+
+#[test]
 fn h9_the_seventh_start_after_six_kills_only_observes_until_a_clean_stop() {
     let folder = fresh_folder("crash-loop");
     let devices = Devices::hut(&[]);
