@@ -235,6 +235,21 @@ async fn h9_after_six_bad_ends_it_observes_says_why_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s4_s5_a_memory_that_cannot_be_used_is_an_alarm_and_the_battery_carries_the_house_all_the_same() {
+    let folder = fresh_folder("spoiled");
+    let file = folder.join("no-folder");
+    std::fs::write(&file, "a file where a folder should be").unwrap();
+    std::fs::write(folder.join("wattkeeper.db"), vec![0xA5; 40_000]).unwrap();
+    for (state, alarm) in [(file, "store-failed"), (folder, "store-lost")] {
+        let house = House::new(0.05, &[]);
+        let daemon = house.daemon(&[], house.dialler(), Some(state));
+        let (published, ended) = play(daemon, house.in_control()).await;
+        ended.unwrap();
+        assert!(alarms(&published).contains(&alarm), "{:?}", alarms(&published));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn inv14_while_observing_nothing_that_writes_leaves_over_the_wire() {
     // Slow polls and a plant in steps of a second, so that hours pass in moments; every five minutes there is trouble.
     // WATTKEEPER_OBSERVE_HOURS=168 is a week.
