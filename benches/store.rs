@@ -37,8 +37,8 @@ fn main() {
         let at = vec![Mono(0); 10];
         let wear = (0..4).map(|channel| Wear {
             device: "gx".into(),
-            control: "floor".into(),
-            channel,
+            unit: "system".into(),
+            address: channel.into(),
             at: at.clone(),
         });
         let stamp = Stamp { utc_ms: 1_780_000_000_000 + i64::from(seq), ..Stamp::default() };

@@ -68,7 +68,11 @@ fn demonstrate(args: &Args) -> Result<(), String> {
 
 /// The demonstration must not fail because somebody already uses the port.
 fn start(args: &Args, checked: Checked) -> Result<Daemon, String> {
-    let options = |listen| Options { listen: Some(listen), speed: args.plant.speed.unwrap_or(SPEED) };
+    let options = |listen| Options {
+        listen: Some(listen),
+        speed: args.plant.speed.unwrap_or(SPEED),
+        ..Options::default()
+    };
     match Daemon::start(checked.clone(), &options(args.listen)) {
         Ok(daemon) => Ok(daemon),
         Err(daemon::RunError::Services(_)) => {

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand.
 //!
 //! Commands that ask talk to the running daemon over loopback HTTP. Exit codes: 0 done, 1 found a problem, 2 used
-//! wrongly, 78 profile refused by `run`.
+//! wrongly, 75 another instance is running, 78 profile refused by `run`.
 
 mod check;
 mod client;
@@ -49,6 +49,10 @@ enum Command {
 
 /// Exit code: a problem was found.
 const PROBLEM: u8 = 1;
+/// Exit code: the command line makes no sense.
+const USED_WRONGLY: u8 = 2;
+/// Exit code: another instance works on the same state.
+const BUSY: u8 = 75;
 /// Exit code: the profile was refused by `run`.
 const REFUSED: u8 = 78;
 

@@ -6,7 +6,7 @@ use crate::device::mistake::Mistake;
 use crate::profile::{self, Checked, Overrides};
 
 /// Arguments that name a profile.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ProfileArgs {
     /// The profile: a file, or the name of a ready-made one (self-consumption, off-grid, backup)
     pub profile: PathBuf,

@@ -9,7 +9,9 @@ use tokio::time::timeout;
 
 use crate::control::policy::Control;
 use crate::control::signal::Signal;
-use crate::daemon::{self, clock::Clock, fleet::Fleet};
+use crate::daemon;
+use crate::daemon::clock::{self, Clock, Source};
+use crate::daemon::fleet::{self, Fleet};
 use crate::device::order::SessionEvent;
 use crate::modbus::endpoint::Report;
 use crate::profile::{Checked, DeviceConfig, report};
@@ -109,8 +111,8 @@ fn from_daemon(checked: &Checked, device: &DeviceConfig, state: &Published) -> V
 fn dial(checked: &Checked) -> Result<Values, std::io::Error> {
     let runtime = daemon::runtime()?;
     runtime.block_on(async {
-        let clock = Clock::start(1, "UTC");
-        let (fleet, mut reports) = Fleet::start(checked, &clock.pacer());
+        let clock = Clock::start(Source::system(), clock::FIRST, None, 1, "UTC");
+        let (fleet, mut reports) = Fleet::start(checked, &clock.pacer(), &fleet::tcp(), &[]);
         let mut values = Values::new();
         // The end of the time is the normal end.
         let _ = timeout(LISTEN, collect(checked, &mut reports, &mut values)).await;

@@ -5,6 +5,7 @@
 //! ([`Site::snapshot`], [`Site::restore`]), and then goes on as if nothing had happened.
 
 mod past;
+mod takeover;
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,9 @@ use crate::control::site::{Command, Input, Order, Outcome};
 use crate::control::units::{Mono, Span, Watts};
 use crate::device::definition;
 use crate::device::exchange::{Failure, Heard};
-use crate::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
+use crate::device::order::{
+    ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values, WearRecord,
+};
 use crate::device::session::Session;
 use crate::modbus::dial::{Dial, Tcp};
 use crate::modbus::endpoint::{Endpoint, Handle, Report};
@@ -22,9 +24,19 @@ use crate::modbus::link::LinkOptions;
 use crate::modbus::pacer::Pacer;
 use crate::modbus::state::LinkState;
 use crate::profile::{Checked, DeviceConfig, Framing, Role};
+use crate::store::Wear;
 
 /// Reports that may wait for the decision loop.
 const REPORTS: usize = 256;
+
+/// How an endpoint is reached, by host and port.
+pub type Dialler = Arc<dyn Fn(&str, u16) -> Arc<dyn Dial> + Send + Sync>;
+
+/// Over TCP, as every real site.
+#[must_use]
+pub fn tcp() -> Dialler {
+    Arc::new(|host, port| Arc::new(Tcp::new(host, port)))
+}
 
 /// How often each kind of write outcome was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +62,7 @@ pub struct Member {
     pub heard_at: Option<Mono>,
     /// What became of its orders.
     pub writes: Writes,
+    wear: Vec<WearRecord>,
 }
 
 /// One endpoint as the daemon knows it.
@@ -84,7 +97,13 @@ pub struct Fleet {
 
 impl Fleet {
     /// Builds the endpoints and starts their tasks. Devices need not be there: endpoints keep dialling.
-    pub fn start(checked: &Checked, pacer: &Pacer) -> (Self, mpsc::Receiver<Report>) {
+    /// `wear` is what was written lately to registers that wear out, by this process or before it.
+    pub fn start(
+        checked: &Checked,
+        pacer: &Pacer,
+        dialler: &Dialler,
+        wear: &[Wear],
+    ) -> (Self, mpsc::Receiver<Report>) {
         let writes = checked.site.policy.control == Control::On;
         let (reports, receive) = mpsc::channel(REPORTS);
         let mut fleet = Self {
@@ -106,7 +125,7 @@ impl Fleet {
                     writes,
                     pace: config.poll,
                     phases: phases_in_use(config),
-                    wear: Vec::new(),
+                    wear: recalled(wear, &config.name),
                     late: late(config, place),
                 };
                 let session = Session::new(Arc::clone(definition), options);
@@ -118,37 +137,34 @@ impl Fleet {
                 endpoint: None,
                 heard_at: None,
                 writes: Writes::default(),
+                wear: recalled(wear, &config.name),
             });
         }
         for ((host, port, rtu), sessions) in groups {
-            fleet.start_line(host, port, rtu, writes, sessions, pacer, &reports);
+            let mut options = LinkOptions { writes, ..LinkOptions::new(format!("{host}:{port}")) };
+            if rtu {
+                options.framing = definition::Framing::RtuOverTcp;
+            }
+            fleet.start_line(options, dialler(&host, port), sessions, pacer, &reports);
         }
         (fleet, receive)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the facts of one endpoint")]
     fn start_line(
         &mut self,
-        host: String,
-        port: u16,
-        rtu: bool,
-        writes: bool,
+        mut options: LinkOptions,
+        dial: Arc<dyn Dial>,
         sessions: Vec<(usize, Session)>,
         pacer: &Pacer,
         reports: &mpsc::Sender<Report>,
     ) {
-        let name = format!("{host}:{port}");
-        let mut options = LinkOptions { writes, ..LinkOptions::new(name.clone()) };
-        if rtu {
-            options.framing = definition::Framing::RtuOverTcp;
-        }
+        let name = options.name.clone();
         for (device, session) in &sessions {
             options = options.respecting(session.limits());
             if let Some(member) = self.members.get_mut(*device) {
                 member.endpoint = Some(self.lines.len());
             }
         }
-        let dial: Arc<dyn Dial> = Arc::new(Tcp::new(host, port));
         let (endpoint, handle) = Endpoint::new(options, dial, sessions, pacer.clone(), reports.clone());
         let state = handle.state();
         self.tasks.spawn(endpoint.run());
@@ -158,6 +174,9 @@ impl Fleet {
     /// What a report means for the site, in order.
     pub fn inputs(&mut self, report: &Report, mut take: impl FnMut(Input)) {
         let Some(member) = self.members.get_mut(report.device) else { return };
+        if let Some(wear) = &report.wear {
+            member.wear.clone_from(wear);
+        }
         for event in &report.events {
             match event {
                 SessionEvent::Heard(heard) => {
@@ -187,6 +206,22 @@ impl Fleet {
                 }
             }
         }
+    }
+
+    /// What was written lately to registers that wear out, for whoever goes on from here.
+    #[must_use]
+    pub fn wear(&self) -> Vec<Wear> {
+        let of = |member: &Member| {
+            let device = member.config.name.clone();
+            let worn = move |record: &WearRecord| Wear {
+                device: device.clone(),
+                unit: record.unit.clone(),
+                address: record.address,
+                at: record.writes.clone(),
+            };
+            member.wear.iter().map(worn).collect::<Vec<_>>()
+        };
+        self.members.iter().flat_map(of).collect()
     }
 
     /// Sends a command on its way. What the endpoint cannot take counts as failed, at once.
@@ -263,9 +298,11 @@ impl Fleet {
         }
     }
 
-    /// Whether a task of an endpoint has ended although nobody stopped it: our own bug.
-    pub fn lost_a_task(&mut self) -> bool {
-        self.tasks.try_join_next().is_some()
+    /// A task of an endpoint has ended although nobody stopped it: our own bug. Never, on a site without endpoints.
+    pub async fn lost_a_task(&mut self) {
+        if self.tasks.join_next().await.is_none() {
+            std::future::pending().await
+        }
     }
 
     /// Logs links that went up or down since the last call.
@@ -291,6 +328,13 @@ fn late(config: &DeviceConfig, place: usize) -> Span {
     let moment = i64::try_from(place.checked_rem(20).unwrap_or(0)).unwrap_or(0);
     let shown = config.roles.iter().all(|role| *role == Role::Io);
     if shown { Span::millis(moment.saturating_mul(50).saturating_add(25)) } else { Span::ZERO }
+}
+
+fn recalled(wear: &[Wear], device: &str) -> Vec<WearRecord> {
+    let own = wear.iter().filter(|wear| wear.device == device);
+    let record =
+        |wear: &Wear| WearRecord { unit: wear.unit.clone(), address: wear.address, writes: wear.at.clone() };
+    own.map(record).collect()
 }
 
 fn phases_in_use(config: &DeviceConfig) -> u8 {

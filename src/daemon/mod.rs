@@ -3,45 +3,52 @@
 //! One current-thread runtime owns the site and the endpoints; page and metrics live on a thread of their own and see
 //! published values only. A slow scrape, a hung browser or a dead device cannot delay an order.
 
+mod changeover;
 pub mod clock;
 pub mod fleet;
+mod notify;
+mod past;
 pub mod publish;
+mod reload;
+mod start;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::control::genset::Genset;
 use crate::control::policy::Control;
-use crate::control::site::{Event, Input, Site};
-use crate::control::units::Mono;
+use crate::control::site::{Alarm, Event, Input, Keepsake, Site};
+use crate::control::units::{Mono, Span};
 use crate::modbus::endpoint::Report;
 use crate::modbus::pacer::Pacer;
 use crate::profile::Checked;
 use crate::services;
 use crate::services::published::Published;
+use crate::store::{Keeper, KeeperEvent, OpenError, Record, Stamp};
 
 use clock::Clock;
 use fleet::Fleet;
+use notify::Manager;
 use publish::Publisher;
+use reload::{News, Watcher};
+
+pub use reload::Load;
+pub use start::Options;
 
 /// Published values are renewed at most this often and at least once a second, in real time.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// Setpoints must be released within this when the process leaves.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+/// The last word must be written down within this when the process leaves.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Inputs taken from the endpoints before the site is asked to decide, so that a flood cannot starve decisions.
 const BATCH: usize = 64;
-
-/// How the daemon runs.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where page, metrics and API are served instead of where the profile says.
-    pub listen: Option<SocketAddr>,
-    /// Site seconds per real second; 1 unless a simulated site is demonstrated.
-    pub speed: u32,
-}
 
 /// Why the daemon could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -49,24 +56,34 @@ pub enum RunError {
     /// Page and metrics could not be served.
     #[error(transparent)]
     Services(#[from] services::StartError),
-    /// The system gives no signals.
-    #[error("cannot listen for the stop signal: {0}; the system is out of resources, restart it")]
-    Signals(std::io::Error),
-    /// One of our own tasks ended.
+    /// The system gives no signals or no threads.
+    #[error("cannot start: {0}; the system is out of resources, restart it")]
+    System(std::io::Error),
+    /// Another instance uses the state folder.
+    #[error("{0}. For another site, name one with --state")]
+    Busy(OpenError),
+    /// One of our own tasks or threads ended.
     #[error(
-        "a task that talks to a device ended by itself: this is a bug of Wattkeeper, please report the log above; restart the service"
+        "{0} ended by itself: this is a bug of Wattkeeper, please report the log above; restart the service"
     )]
-    TaskLost,
+    Lost(&'static str),
 }
 
 /// A daemon about to run.
 pub struct Daemon {
+    options: Options,
+    /// The profile in force.
     checked: Checked,
     site: Site,
     fleet: Fleet,
     clock: Clock,
     pacer: Pacer,
     reports: mpsc::Receiver<Report>,
+    keeper: Keeper,
+    /// The generator as it was when we were last in control: what is imagined while observing is not remembered.
+    engine: Genset,
+    watcher: Option<Watcher>,
+    manager: Manager,
     publish: watch::Sender<Arc<Published>>,
     publisher: Publisher,
     published_at: Option<Instant>,
@@ -80,46 +97,15 @@ pub struct Daemon {
 /// What can wake the loop.
 enum Wake {
     Stop,
+    Lost,
+    Asked,
+    Profile(News),
+    Kept(KeeperEvent),
     Heard(Report),
     Due,
 }
 
 impl Daemon {
-    /// Starts services and endpoints; must be called inside the control runtime. Devices need not be there.
-    ///
-    /// # Errors
-    /// When the page's address cannot be used.
-    pub fn start(checked: Checked, options: &Options) -> Result<Self, RunError> {
-        let clock = Clock::start(options.speed, &checked.site.policy.timezone);
-        let site = Site::new(checked.site.clone());
-        let (publish, watched) = watch::channel(Arc::new(Published::default()));
-        let listen = options.listen.unwrap_or(checked.listen);
-        let (address, services) = services::start(listen, watched)?;
-        let pacer = clock.pacer();
-        let (fleet, reports) = Fleet::start(&checked, &pacer);
-        let control = checked.site.policy.control;
-        let word = match control {
-            Control::Observe => "observe",
-            Control::On => "on",
-        };
-        info!(site = checked.name, %address, devices = checked.devices.len(), control = word, "started");
-        Ok(Self {
-            checked,
-            site,
-            fleet,
-            reports,
-            publish,
-            publisher: Publisher::default(),
-            published_at: None,
-            wall_at: Mono::ZERO,
-            wake_at: clock.now(),
-            clock,
-            pacer,
-            services,
-            address,
-        })
-    }
-
     /// What services see, for a live table beside the daemon.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Published>> {
@@ -129,22 +115,30 @@ impl Daemon {
     /// Runs until `stop` says so, then releases setpoints and ends.
     ///
     /// # Errors
-    /// When one of our own tasks ended by itself; the process should end too.
+    /// When one of our own tasks or threads ended by itself; the process should end too.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
         // As a task among the endpoints' own: what waits outside is woken through the system, which costs each
         // order two more calls.
         tokio::spawn(self.serve(stop)).await.unwrap_or_else(|ended| match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(RunError::TaskLost),
+            Err(_) => Err(RunError::Lost("the control task")),
         })
     }
 
     async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::pin!(stop);
+        let mut hangup = match self.watcher {
+            Some(_) => Some(signal(SignalKind::hangup()).map_err(RunError::System)?),
+            None => None,
+        };
         self.publish_now();
         let ended = loop {
-            match self.next_wake(stop.as_mut()).await {
+            match self.next_wake(stop.as_mut(), hangup.as_mut()).await {
                 Wake::Stop => break Ok(()),
+                Wake::Lost => break Err(RunError::Lost("a task that talks to a device")),
+                Wake::Asked => self.watcher.iter().for_each(Watcher::ask),
+                Wake::Profile(news) => self.reloaded(news).await,
+                Wake::Kept(event) => self.kept(event),
                 Wake::Heard(report) => {
                     self.heard(&report);
                     for _ in 0..BATCH {
@@ -158,28 +152,49 @@ impl Daemon {
             if self.clock.now() >= self.wake_at {
                 self.handle(&Input::Due);
             }
-            if self.fleet.lost_a_task() {
-                error!("a task of an endpoint ended by itself");
-                break Err(RunError::TaskLost);
+            if let Some(thread) = self.lost_a_thread() {
+                break Err(RunError::Lost(thread));
             }
             if self.published_at.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY) {
                 self.publish_now();
             }
         };
+        if let Err(lost) = &ended {
+            error!("{lost}");
+        }
         // Also after a bug of our own: what the other endpoints were told must be taken back.
-        self.leave().await;
+        self.leave(ended.is_ok()).await;
         ended
     }
 
     /// The only place in the control thread that waits, and the only list of what can wake it. Stop first, facts
     /// before wishes, the clock last.
-    async fn next_wake(&mut self, stop: std::pin::Pin<&mut impl Future<Output = ()>>) -> Wake {
+    async fn next_wake(
+        &mut self,
+        stop: Pin<&mut impl Future<Output = ()>>,
+        hangup: Option<&mut Signal>,
+    ) -> Wake {
         tokio::select! {
             biased;
             () = stop => Wake::Stop,
+            () = self.fleet.lost_a_task() => Wake::Lost,
+            () = asked(hangup) => Wake::Asked,
+            news = changed(self.watcher.as_mut()) => Wake::Profile(news),
+            event = self.keeper.next() => Wake::Kept(event),
             Some(report) = self.reports.recv() => Wake::Heard(report),
-            () = self.pacer.sleep_until(self.wake_at) => Wake::Due,
+            () = self.pacer.sleep_until(self.wake_at.min(self.wall_at)) => Wake::Due,
         }
+    }
+
+    /// A thread of ours that is gone. Half a process is worse than none: the service manager starts a whole one.
+    fn lost_a_thread(&self) -> Option<&'static str> {
+        if self.services.ended() {
+            return Some("the thread of page and metrics");
+        }
+        if self.watcher.as_ref().is_some_and(Watcher::ended) {
+            return Some("the thread that reads the profile");
+        }
+        (!self.keeper.alive()).then_some("the thread that writes things down")
     }
 
     fn heard(&mut self, report: &Report) {
@@ -194,7 +209,10 @@ impl Daemon {
     fn tell_the_time(&mut self) {
         let now = self.clock.now();
         if now >= self.wall_at {
-            self.wall_at = now + crate::control::units::Span::secs(1);
+            self.wall_at = now + Span::secs(1);
+            if let Some(step) = self.clock.look() {
+                warn!(%step, "the wall clock was set: schedules wait for a minute, control does not");
+            }
             self.handle(&Input::Wall(self.clock.wall()));
         }
     }
@@ -205,6 +223,7 @@ impl Daemon {
         self.wake_at = self.site.handle(now, input).wake_at;
         let took = started.elapsed();
         let outputs = self.site.outputs();
+        let (keep, decided) = (outputs.keep, outputs.decided);
         // Orders first: what people read can wait.
         let mut failed = Vec::new();
         for command in &outputs.commands {
@@ -213,7 +232,7 @@ impl Daemon {
                 failed.push(input);
             }
         }
-        if outputs.decided {
+        if decided {
             self.publisher.decided(&self.site, took, now);
         }
         for event in &outputs.events {
@@ -223,6 +242,50 @@ impl Daemon {
         for input in failed {
             self.wake_at = self.site.handle(now, &input).wake_at;
         }
+        if let Some(seq) = keep {
+            let record = self.record(now);
+            self.keeper.keep(seq, record);
+        }
+        if decided {
+            let (site, fleet) = (&self.site, &self.fleet);
+            self.manager.decided(|| publish::status(site, fleet));
+        }
+    }
+
+    /// What must outlive the process, with the moment.
+    fn record(&self, now: Mono) -> Record {
+        let stamp = Stamp {
+            boot: self.clock.boot().to_owned(),
+            boottime_ms: self.clock.uptime_ms(),
+            utc_ms: self.clock.utc_ms(now),
+            trusted: self.clock.wall().valid,
+        };
+        Record { stamp, keepsake: self.keepsake(now), wear: self.fleet.wear() }
+    }
+
+    fn keepsake(&self, now: Mono) -> Keepsake {
+        let mut kept = self.site.keepsake(now);
+        if self.checked.site.policy.control == Control::Observe {
+            kept.genset = self.engine;
+        }
+        kept
+    }
+
+    /// What became of writing down.
+    fn kept(&mut self, event: KeeperEvent) {
+        match event {
+            KeeperEvent::Safe(seq) => self.handle(&Input::Stored(seq)),
+            KeeperEvent::Failed { why } => {
+                warn!(why, "nothing can be written down now; control goes on without");
+                self.notice(Alarm::StoreFailed, true);
+            }
+            KeeperEvent::Healed => self.notice(Alarm::StoreFailed, false),
+        }
+    }
+
+    /// Tells the site what the host noticed about itself.
+    fn notice(&mut self, alarm: Alarm, holds: bool) {
+        self.handle(&Input::Noticed(alarm, holds));
     }
 
     fn publish_now(&mut self) {
@@ -233,7 +296,8 @@ impl Daemon {
     }
 
     /// Releases setpoints by their recipes within a deadline; the generator's contact is held.
-    async fn leave(mut self) {
+    async fn leave(mut self, well: bool) {
+        self.manager.stopping();
         match self.checked.site.policy.control {
             Control::On => info!("stopping: releasing setpoints, holding the generator's contact"),
             Control::Observe => info!("stopping: nothing was written, so nothing is released"),
@@ -241,8 +305,31 @@ impl Daemon {
         let outputs = self.site.handle(self.clock.now(), &Input::Leaving);
         self.fleet.stop(&outputs.commands, &mut self.reports, RELEASE_WITHIN).await;
         self.publish_now();
+        if well {
+            let record = self.record(self.clock.now());
+            if !self.keeper.close(Some(record), CLOSE_WITHIN) {
+                warn!("the last minute could not be written down in time");
+            }
+        }
         self.services.stop();
         info!("stopped");
+    }
+}
+
+/// Somebody asks for another look at the profile.
+async fn asked(hangup: Option<&mut Signal>) {
+    if let Some(hangup) = hangup
+        && hangup.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+async fn changed(watcher: Option<&mut Watcher>) -> News {
+    match watcher {
+        Some(watcher) => watcher.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -262,9 +349,8 @@ fn log(event: &Event) {
 /// # Errors
 /// When the system gives no signals.
 pub fn stop_signal() -> Result<impl Future<Output = ()>, RunError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::System)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::System)?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -38,7 +38,7 @@ pub struct Publisher {
     last_point: Option<Mono>,
     decisions: u64,
     decision_time: std::time::Duration,
-    /// What never changes while the process runs: the profile's hash, and each signal that is shown, without its value.
+    /// What never changes while a profile is in force: its hash, and each signal that is shown, without its value.
     hash: Option<String>,
     signals: Vec<Shown>,
 }
@@ -52,6 +52,12 @@ struct Shown {
 }
 
 impl Publisher {
+    /// Another profile is in force: what was prepared of the last one is dropped.
+    pub fn profile_changed(&mut self) {
+        self.hash = None;
+        self.signals.clear();
+    }
+
     /// Takes note of one decision and what it took.
     pub fn decided(&mut self, site: &Site, took: std::time::Duration, now: Mono) {
         self.decisions = self.decisions.saturating_add(1);
@@ -173,6 +179,17 @@ impl Publisher {
             })
             .collect()
     }
+}
+
+/// The site in a line, for the service manager.
+pub(super) fn status(site: &Site, fleet: &Fleet) -> String {
+    let control = match site.config().policy.control {
+        Control::On => "in control",
+        Control::Observe => "observing",
+    };
+    let up = fleet.lines.iter().filter(|line| line.state().up).count();
+    let bound = site.decision().reasons.binding().map_or("nothing", |cause| cause.reason.code());
+    format!("{control}; {up} of {} endpoints answer; bound by {bound}", fleet.lines.len())
 }
 
 fn alarm_device(site: &Site, alarm: Alarm) -> Option<String> {

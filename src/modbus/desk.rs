@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::schedule::Schedule;
 use crate::control::units::{Mono, Span};
 use crate::device::exchange::{Answer, Failure};
-use crate::device::order::{Ask, ControlKind, DeviceOrder, SessionEvent};
+use crate::device::order::{Ask, ControlKind, DeviceOrder, SessionEvent, WearRecord};
 use crate::device::session::Session;
 
 /// What a device's session learnt from one answer.
@@ -17,6 +17,8 @@ pub struct Report {
     pub device: usize,
     /// What it learnt, in the order of the definition.
     pub events: Vec<SessionEvent>,
+    /// After a write: what was written lately to registers that wear out.
+    pub wear: Option<Vec<WearRecord>>,
 }
 
 /// One device at the endpoint.
@@ -222,7 +224,10 @@ impl Desk {
                 }
             }
         }
-        self.reports.push_back(Report { device, events });
+        let wrote = events.iter().any(|event| matches!(event, SessionEvent::Wrote { .. }));
+        let session = self.seats.get(index).map(|seat| &seat.session).filter(|_| wrote);
+        let wear = session.map(Session::wear).filter(|wear| !wear.is_empty());
+        self.reports.push_back(Report { device, events, wear });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::control::signal::{Phase, Quantity, SignalId};
@@ -20,6 +21,8 @@ pub struct Checked {
     pub name: String,
     /// The operator's file, as named.
     pub file: String,
+    /// Every file that it was read from: profiles and definitions.
+    pub files: Vec<PathBuf>,
     /// Where page, metrics and API are served.
     pub listen: SocketAddr,
     /// What the pure half works with.
@@ -62,7 +65,7 @@ impl Checked {
 }
 
 /// One device of a checked site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeviceConfig {
     /// The profile's name.
     pub name: String,

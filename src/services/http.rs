@@ -74,6 +74,12 @@ impl Handle {
         self.end();
     }
 
+    /// Whether the thread has ended although nobody stopped it: our own bug.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
     fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

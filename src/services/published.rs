@@ -29,7 +29,7 @@ pub struct Published {
     pub control: Control,
     /// What the site is doing with its decisions.
     pub mode: Mode,
-    /// Monotonic moment of this snapshot, ms since the process began.
+    /// Monotonic moment of this snapshot, ms of site time, which goes on across restarts.
     pub now_ms: i64,
     /// Wall clock of this snapshot, ms since 1970; none when no clock is known.
     pub utc_ms: Option<i64>,
@@ -164,7 +164,7 @@ pub struct Signal {
 /// What was decided, and why. While observing it is what would have been ordered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Monotonic moment of the decision, ms since the process began.
+    /// Monotonic moment of the decision, ms of site time.
     pub at_ms: i64,
     /// Wall clock of the decision, ms since 1970.
     pub utc_ms: Option<i64>,

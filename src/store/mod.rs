@@ -13,7 +13,7 @@
 //! | `meta` | `name`, `value` | `site`: whose it is; `lost_to`, `lost_why`: what was set aside just before, until the first record |
 //! | `remembered` | `section`, `json` | one row per field of [`Keepsake`](crate::control::site::Keepsake) (guard, genset, alarms, orders, ..), `stamp` for [`Stamp`], `seal` for the checksum of all rows |
 //! | `counters` | `name`, `value` | energy by direction; the unit ends the name (`_mj`: millijoules) |
-//! | `wear` | `device`, `control`, `channel`, `at` | moments of recent writes to memory that wears, site time in ms |
+//! | `wear` | `device`, `unit`, `address`, `at` | moments of recent writes to a register that wears, site time in ms |
 //! | `starts` | `boot`, `boottime_ms`, `utc_ms`, `trusted`, `ended_well` | the last 16 starts of the process |
 //!
 //! `PRAGMA user_version` is the schema. Within one schema unknown rows, fields, columns and tables are ignored and

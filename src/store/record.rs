@@ -27,15 +27,15 @@ pub struct Stamp {
     pub trusted: bool,
 }
 
-/// The moments at which memory that wears was written lately, for one control of one device.
+/// The moments at which a register that wears was written lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wear {
     /// The device's name in the profile.
     pub device: String,
-    /// The control's name in its definition.
-    pub control: String,
-    /// Which of its channels, from 0.
-    pub channel: u8,
+    /// The unit's name in its definition.
+    pub unit: String,
+    /// The register, as sent on the wire.
+    pub address: u16,
     /// When, oldest first, in site time.
     pub at: Vec<Mono>,
 }
@@ -69,12 +69,12 @@ pub enum Mistake {
     /// A moment before the site began or long after the record was made.
     #[error("\"{0}\" holds a moment that cannot be")]
     Moment(&'static str),
-    /// No device has such a channel.
-    #[error("wear of \"{0}\" names an impossible channel")]
-    Channel(String),
+    /// No device has such a register.
+    #[error("wear of \"{0}\" names an impossible register")]
+    Register(String),
 }
 
-/// A record as rows: text by section, numbers by counter, text by device, control and channel.
+/// A record as rows: text by section, numbers by counter, text by device, unit and register.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// Sections of the keepsake and the stamp, each as JSON.
@@ -114,7 +114,7 @@ impl Rows {
             rows.counters.insert(name.to_owned(), energy.0);
         }
         for wear in &record.wear {
-            let key = (wear.device.clone(), wear.control.clone(), i64::from(wear.channel));
+            let key = (wear.device.clone(), wear.unit.clone(), i64::from(wear.address));
             rows.wear.insert(key, serde_json::to_string(&wear.at)?);
         }
         Ok(rows)
@@ -125,7 +125,7 @@ impl Rows {
     pub fn size(&self) -> usize {
         let remembered = self.remembered.iter().map(|(section, json)| section.len() + json.len());
         let counters = self.counters.keys().map(String::len);
-        let wear = self.wear.iter().map(|((device, control, _), at)| device.len() + control.len() + at.len());
+        let wear = self.wear.iter().map(|((device, unit, _), at)| device.len() + unit.len() + at.len());
         remembered.chain(counters).chain(wear).map(|length| length.saturating_add(16)).sum()
     }
 
@@ -218,10 +218,10 @@ impl Rows {
             text(name);
             text(&value.to_string());
         }
-        for ((device, control, channel), at) in &self.wear {
+        for ((device, unit, address), at) in &self.wear {
             text(device);
-            text(control);
-            text(&channel.to_string());
+            text(unit);
+            text(&address.to_string());
             text(at);
         }
         format!("{:08x}", digest.finalize())
@@ -241,9 +241,9 @@ fn counters(ledger: &mut Ledger) -> [(&'static str, &mut MilliJoules); 7] {
     ]
 }
 
-fn worn((device, control, channel): &(String, String, i64), at: &str) -> Result<Wear, Mistake> {
+fn worn((device, unit, address): &(String, String, i64), at: &str) -> Result<Wear, Mistake> {
     let at =
         serde_json::from_str(at).map_err(|source| Mistake::Section(format!("wear of {device}"), source))?;
-    let channel = u8::try_from(*channel).map_err(|_| Mistake::Channel(device.clone()))?;
-    Ok(Wear { device: device.clone(), control: control.clone(), channel, at })
+    let address = u16::try_from(*address).map_err(|_| Mistake::Register(device.clone()))?;
+    Ok(Wear { device: device.clone(), unit: unit.clone(), address, at })
 }

@@ -19,8 +19,8 @@ pub(super) const SQL: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE remembered (section TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE wear (device TEXT, control TEXT, channel INTEGER, at TEXT NOT NULL,
-                   PRIMARY KEY (device, control, channel)) WITHOUT ROWID;
+CREATE TABLE wear (device TEXT, unit TEXT, address INTEGER, at TEXT NOT NULL,
+                   PRIMARY KEY (device, unit, address)) WITHOUT ROWID;
 CREATE TABLE starts (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, boottime_ms INTEGER NOT NULL,
                      utc_ms INTEGER NOT NULL, trusted INTEGER NOT NULL, ended_well INTEGER NOT NULL);
 ";
@@ -47,7 +47,7 @@ pub(super) fn read_rows(db: &Connection) -> Result<Rows, Trouble> {
         afford(&[&name]).map_err(too_much)?;
         rows.counters.insert(name, value);
     }
-    let mut query = db.prepare("SELECT device, control, channel, at FROM wear")?;
+    let mut query = db.prepare("SELECT device, unit, address, at FROM wear")?;
     for row in query.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))? {
         let (key, at): ((String, String, i64), String) = row?;
         afford(&[&key.0, &key.1, &at]).map_err(too_much)?;
@@ -92,15 +92,14 @@ pub(super) fn put(change: &Transaction<'_>, before: &Rows, rows: &Rows) -> Resul
             upsert.execute((name, value))?;
         }
     }
-    let mut upsert = change
-        .prepare("INSERT OR REPLACE INTO wear (device, control, channel, at) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut upsert =
+        change.prepare("INSERT OR REPLACE INTO wear (device, unit, address, at) VALUES (?1, ?2, ?3, ?4)")?;
     for (key, at) in &rows.wear {
         if before.wear.get(key) != Some(at) {
             upsert.execute((&key.0, &key.1, key.2, at))?;
         }
     }
-    let mut forget =
-        change.prepare("DELETE FROM wear WHERE device = ?1 AND control = ?2 AND channel = ?3")?;
+    let mut forget = change.prepare("DELETE FROM wear WHERE device = ?1 AND unit = ?2 AND address = ?3")?;
     for key in before.wear.keys().filter(|key| !rows.wear.contains_key(*key)) {
         forget.execute((&key.0, &key.1, key.2))?;
     }

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod alive;
 mod bench_site;
 mod corpus;
 mod cost;
@@ -9,6 +10,7 @@ mod faults;
 mod fuzz;
 mod fuzz_store;
 mod fuzz_words;
+mod kills;
 mod loops;
 mod readme;
 mod rig;

@@ -8,7 +8,7 @@ mod ess;
 mod faults;
 mod judge;
 mod off_grid;
-mod parts;
+pub mod parts;
 mod trials;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ fn what_was_written_down_is_found_again_and_so_are_the_starts() {
     let folder = Folder::new();
     let mut first = folder.open();
     assert_eq!((first.found, first.starts.len()), (Found::Nothing, 0));
-    let wear = vec![Wear { device: "gx".into(), control: "floor".into(), channel: 1, at: vec![Mono(5)] }];
+    let wear = vec![Wear { device: "gx".into(), unit: "system".into(), address: 1, at: vec![Mono(5)] }];
     let kept = Record { wear, ..record(7) };
     first.keeper.keep(1, record(6));
     safe(&mut first.keeper, 1);

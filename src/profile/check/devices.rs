@@ -12,6 +12,7 @@ use crate::device::order::ControlKind;
 use crate::profile::draft::{DeviceDraft, Draft, Framing, Mode, Role};
 use crate::profile::file;
 use crate::profile::layer::Origin;
+use crate::profile::layers::Effective;
 use crate::profile::nearest::nearest;
 use crate::profile::offer::{self, Offer};
 use crate::profile::wire::Resolved;
@@ -120,9 +121,8 @@ fn definition(
 ) -> Option<Arc<Definition>> {
     let wanted = device.definition.as_deref().unwrap_or_default();
     let key = format!("device.{name}.definition");
-    let is_path = wanted.starts_with('.') || wanted.starts_with('/') || wanted.ends_with(".toml");
-    let (text, file) = if is_path {
-        let path = folder(&key, findings).join(wanted);
+    let (text, file) = if is_path(wanted) {
+        let path = folder(&key, findings.effective).join(wanted);
         let file = path.display().to_string();
         match file::read_named(&path) {
             Ok(text) => (text, file),
@@ -187,10 +187,23 @@ fn fitting(device: &DeviceDraft) -> &'static str {
     library::names().find(plays_all).unwrap_or("inverters/victron-gx")
 }
 
+fn is_path(definition: &str) -> bool {
+    definition.starts_with('.') || definition.starts_with('/') || definition.ends_with(".toml")
+}
+
+/// Every file that the site was read from.
+pub fn files(devices: &[Resolved], effective: &Effective) -> Vec<PathBuf> {
+    let definition = |device: &Resolved| {
+        let wanted = device.draft.definition.as_deref().filter(|wanted| is_path(wanted))?;
+        Some(folder(&format!("device.{}.definition", device.name), effective).join(wanted))
+    };
+    effective.folders.keys().map(PathBuf::from).chain(devices.iter().filter_map(definition)).collect()
+}
+
 /// Where a relative path of this key starts.
-fn folder(key: &str, findings: &Findings<'_>) -> PathBuf {
-    let said = match findings.effective.leaves.get(key).map(|leaf| &leaf.origin) {
-        Some(Origin::File(file, _)) => findings.effective.folders.get(file),
+fn folder(key: &str, effective: &Effective) -> PathBuf {
+    let said = match effective.leaves.get(key).map(|leaf| &leaf.origin) {
+        Some(Origin::File(file, _)) => effective.folders.get(file),
         Some(Origin::Default | Origin::Environment(_) | Origin::CommandLine) | None => None,
     };
     said.cloned().unwrap_or_else(|| Path::new("").to_path_buf())

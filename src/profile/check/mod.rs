@@ -148,6 +148,7 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
 fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: &Effective) -> Checked {
     let policy = policy::build(draft, &devices, &wired, effective);
     let notes = notes(draft, &devices, &wired);
+    let files = devices::files(&devices, effective);
     let mut configs = Vec::new();
     for device in devices {
         configs.push(DeviceConfig {
@@ -168,6 +169,7 @@ fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: &
     Checked {
         name: draft.name.0.clone(),
         file: effective.file.clone(),
+        files,
         listen: devices::listen(&draft.listen.0).unwrap_or_else(|| ([127, 0, 0, 1], 8437).into()),
         site: SiteConfig { signals: wired.signals, wiring: wired.wiring, policy },
         devices: configs,

@@ -103,7 +103,9 @@ fn banners(html: &mut String, now: &Now) {
         let about = if alarm.device.is_empty() { String::new() } else { format!(" ({})", alarm.device) };
         banner(mood, &format!("{}{about}{since}", alarm.code), &alarm.text);
     }
-    if p.control == Control::Observe {
+    let looping = p.alarms.iter().any(|alarm| alarm.active && alarm.code == "crash-loop");
+    // After a crash loop the alarm above says why, and the profile is not what holds it back.
+    if p.control == Control::Observe && !looping {
         let text = "Nothing is written to any device. Orders below are what would be ordered; \
                     control = \"on\" in the profile lets them through.";
         banner("warn", "Observing", text);

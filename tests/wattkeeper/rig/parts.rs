@@ -172,10 +172,13 @@ impl Keeper {
             devices.iter().enumerate().filter(|(_, device)| !device.is_empty()).map(|(at, device)| {
                 format!("device.{device}.address=127.0.0.1:{}", usize::from(site.base) + at)
             });
+        let state = log.with_extension("state");
+        let _absent = fs::remove_dir_all(&state);
         let process = Command::new(env!("CARGO_BIN_EXE_wattkeeper"))
             .arg("run")
             .arg(file)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--state"])
+            .arg(&state)
             .args(
                 addresses
                     .chain(set.iter().map(|value| (*value).to_owned()))

@@ -1,0 +1,106 @@
+//! What a service manager sees of the process.
+
+use std::time::{Duration, Instant};
+
+use wattkeeper::store::{self, Stamp};
+
+use super::fresh_folder;
+use super::process::{Devices, Product, SOON, alarmed};
+
+#[test]
+fn h1_a_hung_loop_no_longer_feeds_the_watchdog() {
+    let folder = fresh_folder("watchdog");
+    let devices = Devices::hut(&[]);
+    let profile = devices.profile(&folder, |text| text);
+    let product = Product::start_with(&profile, &[("WATCHDOG_USEC", "1000000")]);
+    product.ready();
+    assert!(product.told("WATCHDOG=1", SOON) && product.told("WATCHDOG=1", SOON));
+    assert!(product.told("STATUS=in control", SOON));
+    product.signal("STOP");
+    product.forget();
+    assert!(!product.told("WATCHDOG=1", Duration::from_secs(3)), "nothing is decided while it hangs");
+    product.signal("CONT");
+    assert!(product.told("WATCHDOG=1", SOON));
+    product.signal("TERM");
+    assert!(product.told("STOPPING=1", SOON));
+}
+
+#[test]
+fn m2_a_second_instance_on_the_same_state_ends_with_75_and_says_why() {
+    let folder = fresh_folder("second");
+    let devices = Devices::hut(&[]);
+    let profile = devices.profile(&folder, |text| text);
+    let first = Product::start(&profile);
+    first.ready();
+    let mut second = Product::start(&profile);
+    assert_eq!(second.ended().code(), Some(75));
+    let said = second.said();
+    assert!(said.contains("another wattkeeper") && said.contains("--state"), "{said}");
+    first.stop();
+    Product::start(&profile).ready();
+}
+
+#[test]
+fn s2_a_killed_process_decides_again_within_two_seconds_and_a_clean_stop_is_one() {
+    let folder = fresh_folder("killed");
+    let devices = Devices::hut(&[]);
+    let profile = devices.profile(&folder, |text| text);
+    let product = Product::start(&profile);
+    product.ready();
+    product.kill();
+    let product = Product::start(&profile);
+    let took = product.ready();
+    assert!(took < Duration::from_secs(2), "{took:?} from the start to the first decision");
+    product.stop();
+    let opened = store::open(&folder.join("state"), "Test hut", &Stamp::default()).unwrap();
+    let ends: Vec<bool> = opened.starts.iter().map(|start| start.ended_well).collect();
+    assert_eq!(ends, [false, true]);
+}
+
+#[test]
+fn inv3_a_kill_in_the_middle_of_a_run_neither_opens_the_contact_nor_begins_the_minimum_run_anew() {
+    let folder = fresh_folder("killed-run");
+    let devices = Devices::hut(&[("battery.soc", 30.0)]);
+    let profile = devices.profile(&folder, |text| text);
+    let product = Product::start(&profile);
+    let running = |state: &serde_json::Value| state["generator"]["state"] == "running";
+    let left = |state: &serde_json::Value| state["generator"]["min_run_left"].as_f64().unwrap_or(f64::NAN);
+    let before = product.until("three seconds of the run are over", |state| {
+        running(state) && left(state) > 0.0 && left(state) <= 597.0
+    });
+    product.kill();
+    assert_eq!(devices.truth("generator.contact"), 1.0);
+    let product = Product::start(&profile);
+    let after = product.until("the run is known again", running);
+    assert!(left(&after) <= left(&before), "{} s were left, now {} s", left(&before), left(&after));
+    assert_eq!(after["generator"]["starts"], 1, "it is the same run");
+    assert_eq!(devices.truth("generator.starts"), 1.0);
+    product.stop();
+    assert_eq!(devices.truth("generator.contact"), 1.0, "the contact is held");
+}
+
+#[test]
+fn h9_the_seventh_start_after_six_kills_only_observes_until_a_clean_stop() {
+    let folder = fresh_folder("crash-loop");
+    let devices = Devices::hut(&[]);
+    let profile = devices.profile(&folder, |text| text);
+    for _ in 0..6 {
+        let product = Product::start(&profile);
+        product.ready();
+        product.kill();
+    }
+    let product = Product::start(&profile);
+    product.ready();
+    let state = product.until("it publishes", |state| state["decision"].is_object());
+    assert_eq!(state["control"], "observe");
+    assert!(alarmed(&state, "crash-loop"), "{}", state["alarms"]);
+    assert!(product.said().contains("it only observes now"));
+    let before = (devices.written("gx"), devices.written("relay"));
+    let began = Instant::now();
+    product.until("three seconds pass", |_| began.elapsed() > Duration::from_secs(3));
+    assert_eq!((devices.written("gx"), devices.written("relay")), before, "nothing is written");
+    product.stop();
+    let product = Product::start(&profile);
+    product
+        .until("it is in control again", |state| state["control"] == "on" && !alarmed(state, "crash-loop"));
+}
