@@ -38,7 +38,7 @@ fn main() {
         let wear = (0..4).map(|channel| Wear {
             device: "gx".into(),
             unit: "system".into(),
-            address: channel.into(),
+            address: channel,
             at: at.clone(),
         });
         let stamp = Stamp { utc_ms: 1_780_000_000_000 + i64::from(seq), ..Stamp::default() };

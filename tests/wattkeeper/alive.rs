@@ -37,7 +37,19 @@ pub fn fresh_folder(name: &str) -> PathBuf {
 /// Runs a daemon for as long as a script lasts; what it published last, and how it ended.
 async fn play(daemon: Daemon, script: impl Future<Output = ()>) -> (Published, Result<(), RunError>) {
     let watch = daemon.watch();
-    let ended = daemon.run(script).await;
+    let (over, stop) = tokio::sync::oneshot::channel::<()>();
+    let script = async {
+        script.await;
+        drop(over);
+        std::future::pending().await
+    };
+    let stop = async move {
+        let _closed = stop.await;
+    };
+    let ended = tokio::select! {
+        ended = daemon.run(stop) => ended,
+        () = script => unreachable!("a script never ends the daemon by itself"),
+    };
     (watch.borrow().as_ref().clone(), ended)
 }
 
@@ -110,7 +122,7 @@ async fn m4_an_order_that_waits_for_the_line_while_the_machine_sleeps_is_dropped
         let house = House::new(0.05, &[]);
         let clock = house.clock();
         let profile = house.profile(&[]);
-        let (fleet, mut reports) = Fleet::start(&profile, &clock.pacer(), &house.dialler());
+        let (fleet, mut reports) = Fleet::start(&profile, &clock.pacer(), &house.dialler(), &[]);
         house.pass(3.0).await;
         open(&house.world).misbehave(house.place("gx"), LATE, None, None);
         house.pass(1.0).await;
