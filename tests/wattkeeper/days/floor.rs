@@ -10,7 +10,7 @@ use super::known::Known;
 const SLACK: i64 = 3;
 
 /// The floor, followed a second time.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Floor {
     /// At the floor, and not yet back above the resume value.
     held: bool,
@@ -21,6 +21,15 @@ pub struct Floor {
 }
 
 impl Floor {
+    /// Where nobody knows, the charge may have been at the floor.
+    pub fn assume_held(&mut self) {
+        self.held = true;
+    }
+
+    pub fn held(&self) -> bool {
+        self.held
+    }
+
     pub fn check(&mut self, now: Mono, known: &Known, decision: &Decision) -> Result<(), String> {
         let battery = &known.policy.battery;
         let floor = i64::from(battery.floor.centi());
