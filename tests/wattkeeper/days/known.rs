@@ -1,6 +1,6 @@
 //! What the site was told, kept a second time, so that no check asks the product what it knew.
 
-use wattkeeper::control::policy::Policy;
+use wattkeeper::control::policy::{InverterSpec, Policy};
 use wattkeeper::control::signal::SignalId;
 use wattkeeper::control::site::{Input, Manual, OperatorOrder};
 use wattkeeper::control::units::{Mono, Span, Wall};
@@ -133,7 +133,10 @@ impl Known {
     /// Load behind the inverters that the battery feeds beside what is ordered.
     pub fn load_out(&self, now: Mono) -> i64 {
         let recent = |at: &Mono| now.since(*at) <= self.policy.trust.inverter.safe;
-        self.power(&self.wiring.load_out).filter(|(_, at)| recent(at)).map_or(0, |(value, _)| value)
+        let rated = |spec: &InverterSpec| i64::from(spec.max_charge.0.max(spec.max_discharge.0));
+        let most = 10 * self.wiring.inverters.iter().map(|wired| rated(&wired.spec)).sum::<i64>();
+        let behind = self.power(&self.wiring.load_out).filter(|(value, _)| value.abs() <= most);
+        behind.filter(|(_, at)| recent(at)).map_or(0, |(value, _)| value)
     }
 
     pub fn pv_dc(&self, now: Mono) -> i64 {
