@@ -264,6 +264,8 @@ impl Site {
             Input::Reload(policy) => {
                 if policy.control == Control::Observe {
                     self.release(now, &mut outputs);
+                } else if self.config.policy.control == Control::Observe {
+                    self.state.genset.take_over(now);
                 }
                 self.config.policy = (**policy).clone();
                 self.state.wake_at = now;
