@@ -17,14 +17,12 @@ pub struct Counted {
     energy: [i64; 4],
     starts: u32,
     run_time: Span,
-    begun: bool,
 }
 
 impl Counted {
     /// The process begins again: time before does not count.
     pub fn begin(&mut self) {
         self.at = None;
-        self.begun = true;
     }
 
     pub fn check(
@@ -47,19 +45,18 @@ impl Counted {
             }
         }
         let told = [ledger.grid_import, ledger.grid_export, ledger.battery_discharge, ledger.battery_charge];
-        if told.map(|energy| energy.0) != self.energy {
+        // Words at the end of what a number can say may differ by one.
+        let differs = |(told, counted): (i64, i64)| told.abs_diff(counted) > counted.unsigned_abs() >> 30;
+        if told.map(|energy| energy.0).into_iter().zip(self.energy).any(differs) {
             return Err(format!("the ledger says {told:?}, counted were {:?} mJ", self.energy));
         }
         let rise = engine.run_time - self.run_time;
-        if engine.starts < self.starts || rise < Span::ZERO || rise > elapsed {
+        let starts = self.starts..=self.starts + 1;
+        if !starts.contains(&engine.starts) || rise < Span::ZERO || rise > elapsed {
             return Err(format!(
                 "{} starts after {}, {} ms of running more within {} ms",
                 engine.starts, self.starts, rise.0, elapsed.0
             ));
-        }
-        let begun = std::mem::take(&mut self.begun);
-        if engine.starts > self.starts + 1 || (begun && engine.starts > self.starts) {
-            return Err(format!("{} starts after {}", engine.starts, self.starts));
         }
         (self.starts, self.run_time) = (engine.starts, engine.run_time);
         Ok(())

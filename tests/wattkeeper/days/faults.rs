@@ -297,8 +297,7 @@ fn what(kind: Kind, dice: &mut Dice, config: &SiteConfig, devices: usize) -> Wha
             dice.pick(&[What::Setpoint(setpoint), What::Authority(authority), What::Observe])
         }
         Kind::Kill => {
-            let ambushes =
-                [Ambush::Nothing, Ambush::Unsafe, Ambush::Held, Ambush::Running, Ambush::Stopped];
+            let ambushes = [Ambush::Nothing, Ambush::Unsafe, Ambush::Held, Ambush::Running, Ambush::Stopped];
             let comebacks = [
                 Comeback::SameBoot,
                 Comeback::SameBoot,

@@ -99,10 +99,7 @@ impl Generator {
             self.excused = false;
         }
         let troubled = fault || !automatic || lost || absent;
-        self.excused |= manual == Manual::Off
-            || ended
-            || troubled
-            || (!auto && policy.auto_off_immediate);
+        self.excused |= manual == Manual::Off || ended || troubled || (!auto && policy.auto_off_immediate);
         let result = match (self.on, view.command) {
             (false, true) => self.started(now, policy, known, view, fault, automatic, turning),
             (true, false) if manual == Manual::Run && self.run_since.is_some() && !troubled => {
@@ -142,8 +139,7 @@ impl Generator {
         let found = view.command && (self.adopted || !self.left_boot);
         let wanted = match known.told.manual {
             Manual::Auto => found,
-            Manual::Run => true,
-            Manual::Off => !view.command || found,
+            Manual::Run | Manual::Off => true,
         };
         if view.reason == Some(Reason::GeneratorManual) && !wanted {
             return Err(format!("an operator is the reason, who ordered {:?}", known.told.manual));

@@ -1,9 +1,9 @@
 //! One seed, one house: a shipped profile with other wishes, a plant to go with it, and what will go wrong.
 
+use wattkeeper::control::policy::Control;
 use wattkeeper::control::policy::{
     BatteryPolicy, Condition, GeneratorPolicy, GuardKind, OnLoss, Pace, PhaseMode, Policy, QuietHours,
 };
-use wattkeeper::control::policy::Control;
 use wattkeeper::control::site::SiteConfig;
 use wattkeeper::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
 use wattkeeper::profile::{self, Checked, DeviceConfig, Overrides};
@@ -101,7 +101,16 @@ max_discharge = "2 kW"
 impl House {
     pub fn new(seed: u64, stay: Stay) -> Self {
         let mut dice = Dice::new(seed);
-        let profile = dice.pick(&["demo", "self-consumption", "backup", "off-grid", "two", "supervise"]);
+        let profile = dice.pick(&[
+            "demo",
+            "demo",
+            "self-consumption",
+            "backup",
+            "off-grid",
+            "off-grid",
+            "two",
+            "supervise",
+        ]);
         let checked = checked(profile);
         let mut config = checked.site;
         // Two inverters would share one simulated register map; and values no register can say need no registers.
@@ -230,7 +239,7 @@ fn battery(battery: &mut BatteryPolicy, dice: &mut Dice) {
 }
 
 fn vary_generator(generator: &mut GeneratorPolicy, dice: &mut Dice) {
-    let start = dice.range(1_000, 5_000);
+    let start = dice.range(1_000, 7_000);
     generator.soc = Some(Condition {
         start,
         start_for: Span::secs(dice.range(0, 120)),
@@ -251,4 +260,3 @@ fn vary_generator(generator: &mut GeneratorPolicy, dice: &mut Dice) {
     generator.on_loss = dice.pick(&[OnLoss::Keep, OnLoss::Start, OnLoss::Stop]);
     generator.auto_off_immediate = dice.percent(30);
 }
-

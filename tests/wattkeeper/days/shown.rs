@@ -45,8 +45,7 @@ impl Trace {
 
     /// The seed, how to play it again, the faults of the moment and the trace.
     pub fn failure(&self, house: &House, second: i64, what: &str) -> String {
-        let (name, count) =
-            if house.stay == Stay::WEEK { ("weeks", "WEEKS") } else { ("visits", "VISITS") };
+        let (name, count) = if house.stay == Stay::WEEK { ("weeks", "WEEKS") } else { ("visits", "VISITS") };
         let way = if house.wired() { "by registers" } else { "by values" };
         let mut text = format!("seed {} ({}, {way}), second {second}: {what}\n", house.seed, house.profile);
         let _ = writeln!(text, "again: WATTKEEPER_{count}=1 WATTKEEPER_FROM={} \\", house.seed);

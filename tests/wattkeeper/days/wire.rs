@@ -11,9 +11,7 @@ use wattkeeper::control::units::{Mono, Span, Watts};
 use wattkeeper::control::wiring::{ActuatorKind, ActuatorSpec};
 use wattkeeper::device::definition::{Definition, Persistence};
 use wattkeeper::device::exchange::{Failure, Request};
-use wattkeeper::device::order::{
-    ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values,
-};
+use wattkeeper::device::order::{ControlKind, DeviceOrder, OrderPhase, SessionEvent, SessionOptions, Values};
 use wattkeeper::device::session::Session;
 use wattkeeper::plant::Plant;
 use wattkeeper::plant::fake::{FakeDevice, Misbehaviour, World as Field};
@@ -122,12 +120,7 @@ impl Wire {
                     desk.config.signals.keys().map(|(quantity, phase, _)| (*quantity, *phase)).collect();
                 if !points.is_empty() {
                     let (quantity, phase) = self.dice.pick(&points);
-                    field.misbehave(
-                        usize::from(device),
-                        Misbehaviour::Sentinel(quantity, phase),
-                        None,
-                        None,
-                    );
+                    field.misbehave(usize::from(device), Misbehaviour::Sentinel(quantity, phase), None, None);
                 }
             }
             _ => {}
@@ -198,10 +191,8 @@ impl Wire {
             for event in events.drain(..) {
                 let input = heard(&desk.config, event);
                 if let Some(Input::Wrote { actuator, seq, outcome: Outcome::Acknowledged }) = input {
-                    let power = matches!(
-                        self.actuators[usize::from(actuator)].kind,
-                        ActuatorKind::InverterPower(_)
-                    );
+                    let power =
+                        matches!(self.actuators[usize::from(actuator)].kind, ActuatorKind::InverterPower(_));
                     self.confirmed = match self.told.get(&actuator) {
                         Some((last, Order::Power(told))) if power && *last == seq => Some(*told),
                         _ => self.confirmed,
