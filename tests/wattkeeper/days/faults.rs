@@ -72,6 +72,8 @@ pub enum Ambush {
     Held,
     /// The generator is told to run.
     Running,
+    /// The generator is told to run and is not confirmed yet.
+    Cranking,
     /// The generator was told to stop.
     Stopped,
 }
@@ -126,6 +128,10 @@ pub enum What {
     /// An hour less, as in autumn.
     WinterTime,
     Floor(u16),
+    /// The floor is set this far from the charge, in %.
+    FloorNear(i64),
+    /// The same for the reserve of the island.
+    ReserveNear(i64),
     Setpoint(i32),
     Authority(i32),
     /// The profile is edited to observe.
@@ -228,6 +234,15 @@ pub fn faults(dice: &mut Dice, config: &SiteConfig, devices: usize, stay: Stay) 
             let kind = dice.pick(&kinds);
             let what = what(kind, dice, config, devices);
             faults.push(Fault { from, to: (from + lasts).min(quiet), what });
+        }
+        for _ in 0..stay.rounds.min(2) + 2 {
+            let from = dice.range(begin + 60, quiet - 1_300);
+            let story = story(dice, generator, devices > 0);
+            faults.extend(story.into_iter().map(|(after, lasts, what)| Fault {
+                from: from + after,
+                to: from + after + lasts,
+                what,
+            }));
         }
         let closing = [What::Manual(Manual::Auto, None), What::Auto(true), What::Acknowledge];
         faults.extend(closing.map(|what| Fault { from: quiet, to: quiet, what }));
@@ -333,5 +348,47 @@ fn what(kind: Kind, dice: &mut Dice, config: &SiteConfig, devices: usize) -> Wha
             let order = What::Manual(manual, lasts);
             dice.pick(&[order, order, order, What::Auto(auto), What::Acknowledge])
         }
+    }
+}
+
+/// What chance would bring together too seldom: after how many seconds, for how many, and what.
+fn story(dice: &mut Dice, generator: bool, wired: bool) -> Vec<(i64, i64, What)> {
+    let comeback = dice.pick(&[Comeback::SameBoot, Comeback::KnownTime, Comeback::UnknownTime]);
+    let run = |lasts| What::Manual(Manual::Run, lasts);
+    let low = |after, lasts| (after, if wired { 0 } else { lasts }, What::SocOff(-9_000));
+    match dice.range(0, if generator { 8 } else { 3 }) {
+        // Between floor and resume value when the process dies.
+        0 => vec![
+            (0, 0, What::FloorNear(1)),
+            (60, 0, What::FloorNear(-2)),
+            (90, 200, What::Kill(Ambush::Held, comeback, 5)),
+        ],
+        // The grid goes at the reserve.
+        1 => vec![(0, 0, What::ReserveNear(1)), (5, 300, What::GridGone)],
+        // A discharge toward the floor that nobody sees.
+        2 => vec![
+            (0, 0, What::FloorNear(-1)),
+            (1, 0, What::Setpoint(-3_000)),
+            (10, 290, What::Values(Group::Soc, How::Silent)),
+            (310, 0, What::Setpoint(0)),
+        ],
+        // An engine that will not start, and a process that dies meanwhile.
+        3 => vec![
+            (0, 1_000, What::FailedStarts(9)),
+            (5, 0, run(Some(900))),
+            (10, 300, What::Kill(Ambush::Cranking, comeback, 1)),
+        ],
+        // Off, for a while or for good, and a reason to start.
+        4 => vec![
+            (0, 0, What::Manual(Manual::Off, dice.pick(&[None, Some(300), Some(900)]))),
+            low(20, 1_000),
+            (60, 0, What::Kill(Ambush::Nothing, comeback, 5)),
+        ],
+        // A short run, and nobody remembers it.
+        5 => vec![(0, 0, run(Some(60))), (60, 900, What::Kill(Ambush::Stopped, Comeback::Lost, 1))],
+        // A start on a disk that takes its time.
+        6 => vec![(0, 300, What::Disk(Disk::Slow(20_000))), (5, 0, run(Some(300)))],
+        // Runs in a row.
+        _ => vec![(0, 0, run(Some(60))), (400, 0, run(Some(60))), (430, 0, run(Some(60)))],
     }
 }

@@ -50,6 +50,10 @@ impl Generator {
         self.on
     }
 
+    pub fn cranks(&self) -> bool {
+        self.on && self.run_since.is_none()
+    }
+
     /// Whether it was told to stop within the last minute.
     pub fn just_stopped(&self, now: Mono) -> bool {
         !self.on && self.off_at.is_some_and(|off| now.since(off) <= Span::minutes(1))

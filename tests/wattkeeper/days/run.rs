@@ -7,7 +7,7 @@ use wattkeeper::control::genset::GensetState;
 use wattkeeper::control::policy::{Control, Policy};
 use wattkeeper::control::reading::Stage;
 use wattkeeper::control::reason::Tier;
-use wattkeeper::control::site::{Input, Outputs, Past, Site};
+use wattkeeper::control::site::{Input, Manual, OperatorOrder, Outputs, Past, Site};
 use wattkeeper::control::units::{Mono, Span, Watts};
 use wattkeeper::plant::physics::total;
 
@@ -191,7 +191,7 @@ impl Run {
         let mut inputs = Vec::new();
         for second in 1..=self.house.stay.seconds() {
             self.second = second;
-            self.come_back();
+            self.come_back()?;
             self.one_second(&mut inputs)?;
             match self.house.stay.quiet_for(second) {
                 Some(quiet) if quiet >= RECOVERY => self.recovered(quiet)?,
@@ -332,6 +332,7 @@ impl Run {
                 Ambush::Unsafe => self.disk.waits(),
                 Ambush::Held => self.watch.held(),
                 Ambush::Running => self.watch.runs(),
+                Ambush::Cranking => self.watch.cranks(),
                 Ambush::Stopped => self.watch.stopped(),
             };
             if sprung && self.away.is_none() {
@@ -375,8 +376,8 @@ impl Run {
         self.backlog.clear();
     }
 
-    fn come_back(&mut self) {
-        let Some((_, comeback)) = self.away.take_if(|(at, _)| *at <= self.second) else { return };
+    fn come_back(&mut self) -> Result<(), String> {
+        let Some((_, comeback)) = self.away.take_if(|(at, _)| *at <= self.second) else { return Ok(()) };
         let ms = self.second * 1_000;
         let mut past = match self.disk.safe() {
             Some(kept) => Past::Kept(Box::new(kept.read())),
@@ -411,6 +412,12 @@ impl Run {
         self.wake_at = now;
         self.processes += 1;
         self.world.process_begins();
+        if comeback == Comeback::Lost && self.watch.known.policy.generator.is_some() {
+            // Whoever finds the site without its memory pushes the button.
+            let order = OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::secs(300)) };
+            self.give(now, Input::Operator(order))?;
+        }
+        Ok(())
     }
 
     /// Down to bytes and up again; the site before that goes on beside it.

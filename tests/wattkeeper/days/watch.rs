@@ -111,6 +111,11 @@ impl Watch {
         self.generator.just_stopped(self.decided_at)
     }
 
+    /// Whether the generator is told to run and not confirmed yet.
+    pub fn cranks(&self) -> bool {
+        self.generator.cranks()
+    }
+
     /// Whether the generator is told to run.
     pub fn runs(&self) -> bool {
         self.generator.runs()

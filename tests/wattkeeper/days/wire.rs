@@ -228,6 +228,10 @@ impl Wire {
         let Some(ask) = self.desks[place].session.next(now) else { return false };
         if ask.request.function.writes() {
             self.written(place, &ask.request, now);
+            if !lines.is_empty() {
+                // What reads back as something else is written again.
+                self.desks[place].worn.clear();
+            }
         }
         let result = self.answer(place, &ask.request, field, lines);
         let late = match result {

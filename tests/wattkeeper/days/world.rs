@@ -219,6 +219,16 @@ impl World {
                 self.policy.control = Control::Observe;
                 out.push(Input::Reload(Box::new(self.policy.clone())));
             }
+            What::FloorNear(away) => {
+                let soc = (self.field.plant.flows().soc * 100.0).round() as i64;
+                self.policy.battery.floor = Soc::percent((soc + away).clamp(0, 100) as u16);
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
+            What::ReserveNear(away) => {
+                let soc = (self.field.plant.flows().soc * 100.0).round() as i64;
+                self.policy.battery.island_reserve = Soc::percent((soc + away).clamp(0, 100) as u16);
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
             What::Floor(percent) => {
                 self.policy.battery.floor = Soc::percent(percent);
                 out.push(Input::Reload(Box::new(self.policy.clone())));
