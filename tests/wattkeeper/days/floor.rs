@@ -80,6 +80,7 @@ impl Floor {
             return Err(format!("the guard allows discharge at {soc:?}, floor {floor}, in 0.01 %"));
         }
         let fresh = known.fresh(known.wiring.battery.soc, now, known.policy.trust.soc.held);
+        let fresh = fresh.filter(|soc| (0..=10_000).contains(soc));
         self.heard_since = fresh.and(self.heard_since.or(Some(now)));
         let settled = self.heard_since.is_some_and(|since| now.since(since) > SETTLED);
         let reserve = i64::from(battery.island_reserve.centi());
