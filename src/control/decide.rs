@@ -28,6 +28,10 @@ use wish::{forced_charge, supervised_setpoint, timed_inputs, wanted};
 /// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
 const PV_SHARE: i64 = 80;
 
+/// What inverters pass on to the loads on their outputs is no more than this many ratings; other words about it are
+/// nonsense, and would move every limit of the battery with them.
+const CARRIES: i64 = 10;
+
 /// What decisions remember from one to the next, the generator apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -208,7 +212,10 @@ fn sense(
     let recent = |reading: Option<Reading<Watts>>| {
         reading.filter(|reading| reading.age(now) <= policy.trust.pv.held).map_or(Watts::ZERO, |r| r.value)
     };
-    let behind = senses::power(image, &wiring.load_out);
+    let rated: Watts =
+        wiring.inverters.iter().map(|wired| wired.spec.max_charge.max(wired.spec.max_discharge)).sum();
+    let carried = |power: &senses::PhasePower| share::total(power.phases).abs() <= rated.scaled(CARRIES, 1);
+    let behind = senses::power(image, &wiring.load_out).filter(carried);
     let heard = behind.map_or(Watts::ZERO, |power| share::total(power.phases));
     let fresh = behind.is_some_and(|power| now.since(power.asked_at) <= policy.trust.inverter.safe);
     // Once it is silent its last word still takes from what may be discharged, and gives nothing any more.
@@ -382,11 +389,12 @@ fn device_rung(policy: &Policy, wiring: &Wiring, known: &Known) -> Ladder {
         ladder.rung(Tier::Device);
         return ladder;
     }
+    // The authority first: what hangs on the outputs moves the ratings' limits, and never that one.
+    ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
+    ladder.at_least(Tier::Device, -policy.authority, Reason::Authority(policy.authority));
     let (low, high) = (-charge - known.load_out_sure, discharge - known.load_out);
     ladder.at_least(Tier::Device, low, Reason::Saturated(End::Low, -charge));
     ladder.at_most(Tier::Device, high, Reason::Saturated(End::High, discharge));
-    ladder.at_most(Tier::Device, policy.authority, Reason::Authority(policy.authority));
-    ladder.at_least(Tier::Device, -policy.authority, Reason::Authority(policy.authority));
     ladder.rung(Tier::Device);
     ladder
 }

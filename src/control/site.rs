@@ -215,6 +215,8 @@ impl Site {
             Input::Reload(policy) => {
                 if policy.control == Control::Observe {
                     self.release(now);
+                } else if self.config.policy.control == Control::Observe {
+                    self.state.genset.take_over(now);
                 }
                 self.config.policy = (**policy).clone();
                 self.state.wake_at = now;

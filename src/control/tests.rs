@@ -1,5 +1,6 @@
 //! Decisions in situations that would cost a battery, a fuse or a night's sleep.
 
+use super::genset::GensetState;
 use super::policy::{Condition, Control, GeneratorPolicy, InverterSpec, Policy};
 use super::signal::{Phase, Quantity, Signal, SignalId};
 use super::site::{Input, Manual, OperatorOrder, Order, Site, SiteConfig};
@@ -202,6 +203,20 @@ fn what_hangs_on_the_output_counts_against_the_battery_after_it_fell_silent() {
 }
 
 #[test]
+fn a_load_on_the_output_that_no_inverter_can_carry_moves_no_limit() {
+    for nonsense in [-134_025_103, 134_025_103] {
+        let mut house = single(|policy, _| policy.authority = Watts(2_000));
+        let out = house.wiring().load_out.total;
+        house.tell(out, Some(nonsense)).grid([1_000, 0, 0]);
+        assert_eq!(house.order(10), 1_000, "{nonsense}");
+    }
+    let mut house = single(|policy, _| policy.authority = Watts(2_000));
+    let out = house.wiring().load_out.total;
+    house.tell(out, Some(-29_000)).grid([1_000, 0, 0]);
+    assert_eq!(house.order(10), 2_000, "the authority holds whatever hangs on the output");
+}
+
+#[test]
 fn a_silent_load_on_the_output_makes_no_room_for_charging() {
     let mut house = single(|policy, _| policy.battery.max_charge = Some(Watts(1_000)));
     let out = house.wiring().load_out.total;
@@ -389,6 +404,31 @@ fn a_site_set_to_observe_hands_back_what_it_ordered() {
     let outputs = house.site.handle(Mono::ZERO + Span::secs(11), &Input::Reload(Box::new(policy)));
     let orders: Vec<Order> = outputs.commands.iter().map(|command| command.order).collect();
     assert_eq!(orders, [Order::Release]);
+}
+
+#[test]
+fn a_run_that_was_only_imagined_while_observing_is_forgotten_when_control_is_taken() {
+    let mut house = single(|policy, _| {
+        policy.control = Control::Observe;
+        policy.generator = Some(GeneratorPolicy {
+            soc: Some(Condition {
+                start: 3_000,
+                start_for: Span::ZERO,
+                stop: 5_000,
+                stop_for: Span::ZERO,
+                quiet: None,
+            }),
+            ..GeneratorPolicy::default()
+        });
+    });
+    let soc = house.wiring().battery.soc;
+    house.tell(soc, Some(2_000)).after(10);
+    assert_eq!(house.site.decision().generator.state, GensetState::Running);
+    let policy = Policy { control: Control::On, ..house.site.config().policy.clone() };
+    house.site.handle(Mono::ZERO + Span::secs(11), &Input::Reload(Box::new(policy)));
+    house.after(2);
+    let state = house.site.decision().generator.state;
+    assert_eq!(state, GensetState::Boot, "its minimum run must not count from a start that never was");
 }
 
 #[test]

@@ -255,6 +255,12 @@ impl Genset {
         Self { stopped_at: Some(now), ..Self::default() }
     }
 
+    /// Control was taken after observing: what was only imagined so far is forgotten, the counters apart. The engine
+    /// is looked at as after a start, and may have stopped just now.
+    pub fn take_over(&mut self, now: Mono) {
+        *self = Self { starts: self.starts, run_time: self.run_time, ..Self::cautious(now) };
+    }
+
     /// An operator has seen the alarm: leaves lock-out at the next step if its cause is gone.
     pub fn acknowledge(&mut self) {
         self.acknowledged = true;

@@ -2,15 +2,18 @@
 
 use wattkeeper::control::decision::{Decision, GuardState};
 use wattkeeper::control::policy::GuardKind;
-use wattkeeper::control::units::Mono;
+use wattkeeper::control::units::{Mono, Span};
 
 use super::known::Known;
 
 /// Rounding of shares, in W.
 const SLACK: i64 = 3;
 
+/// A charge is believed again after a few samples.
+const SETTLED: Span = Span::secs(30);
+
 /// The floor, followed a second time.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Floor {
     /// At the floor, and not yet back above the resume value.
     held: bool,
@@ -18,9 +21,20 @@ pub struct Floor {
     /// The charge at which somebody raised the floor above it.
     raised_at: Option<i64>,
     guard: GuardState,
+    /// Since when the charge has been heard without a gap.
+    heard_since: Option<Mono>,
 }
 
 impl Floor {
+    /// Where nobody knows, the charge may have been at the floor.
+    pub fn assume_held(&mut self) {
+        self.held = true;
+    }
+
+    pub fn held(&self) -> bool {
+        self.held
+    }
+
     pub fn check(&mut self, now: Mono, known: &Known, decision: &Decision) -> Result<(), String> {
         let battery = &known.policy.battery;
         let floor = i64::from(battery.floor.centi());
@@ -64,6 +78,19 @@ impl Floor {
         }
         if blocked && decision.discharge_allowed && !battery.keep_charged && soc.is_some() {
             return Err(format!("the guard allows discharge at {soc:?}, floor {floor}, in 0.01 %"));
+        }
+        let fresh = known.fresh(known.wiring.battery.soc, now, known.policy.trust.soc.held);
+        let fresh = fresh.filter(|soc| (0..=10_000).contains(soc));
+        self.heard_since = fresh.and(self.heard_since.or(Some(now)));
+        let settled = self.heard_since.is_some_and(|since| now.since(since) > SETTLED);
+        let reserve = i64::from(battery.island_reserve.centi());
+        if island
+            && standard
+            && settled
+            && soc.is_some_and(|soc| soc <= reserve)
+            && decision.discharge_allowed
+        {
+            return Err(format!("discharge of the island's reserve is allowed at {soc:?}, in 0.01 %"));
         }
         if island && decision.battery_order.0 > 0 {
             return Err("an order to feed the grid that is not there".to_owned());

@@ -1,7 +1,8 @@
 //! Invariant 3: the generator's command, watched from outside by its edges.
 
 use wattkeeper::control::genset::{GensetState, GensetView};
-use wattkeeper::control::policy::GeneratorPolicy;
+use wattkeeper::control::policy::{Control, GeneratorPolicy};
+use wattkeeper::control::reason::Reason;
 use wattkeeper::control::site::Manual;
 use wattkeeper::control::units::{Mono, Span};
 
@@ -10,7 +11,7 @@ use super::known::Known;
 /// Crank attempts are remembered this long.
 const REMEMBERED: Span = Span::secs(3_600);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Generator {
     on: bool,
     left_boot: bool,
@@ -26,9 +27,38 @@ pub struct Generator {
     manual: Manual,
     still_since: Option<Mono>,
     state: GensetState,
+    /// The set was found running, and runs on.
+    adopted: bool,
+    /// The process was away and has not heard the engine since.
+    resumed: bool,
 }
 
 impl Generator {
+    /// Where nobody knows, it may have stopped just now.
+    pub fn assume_stopped(&mut self, now: Mono) {
+        self.off_at = Some(now);
+        self.ran = true;
+    }
+
+    /// The process was away: the engine must be heard again.
+    pub fn resume(&mut self) {
+        self.resumed = true;
+        self.still_since = None;
+    }
+
+    pub fn runs(&self) -> bool {
+        self.on
+    }
+
+    pub fn cranks(&self) -> bool {
+        self.on && self.run_since.is_none()
+    }
+
+    /// Whether it was told to stop within the last minute.
+    pub fn just_stopped(&self, now: Mono) -> bool {
+        !self.on && self.off_at.is_some_and(|off| now.since(off) <= Span::minutes(1))
+    }
+
     pub fn check(&mut self, now: Mono, known: &Known, view: &GensetView) -> Result<(), String> {
         let Some(policy) = &known.policy.generator else { return Ok(()) };
         let wired = &known.wiring.generator;
@@ -37,6 +67,15 @@ impl Generator {
         let turning = running.or(known.fresh(wired.ac_present, now, unknown_after)).map(|value| value != 0);
         let fault = known.reading(wired.fault).is_some_and(|(value, _)| value >= 2);
         let automatic = known.reading(wired.mode).is_none_or(|(value, _)| value == 1);
+        self.still_since = match turning {
+            Some(false) => self.still_since.or(Some(now)),
+            _ => None,
+        };
+        // What is never ordered is never confirmed: whoever observes assumes, and nothing of it reaches an engine.
+        if known.policy.control == Control::Observe {
+            *self = Self { still_since: self.still_since, ..Self::default() };
+            return Ok(());
+        }
         if known.acknowledged && self.state == GensetState::Lockout {
             self.attempts = 0;
         }
@@ -44,36 +83,32 @@ impl Generator {
             self.on = view.command;
             return Ok(());
         }
-        if view.command != view.state.commands() {
-            return Err(format!("command {} in {}", view.command, view.state.name()));
+        self.consistent(policy, known, view)?;
+        let absent = self.resumed && turning == Some(false);
+        self.resumed &= turning.is_none();
+        if absent && self.on {
+            // It stopped while nobody looked.
+            self.run_since = None;
         }
-        let unloaded = [GensetState::Starting, GensetState::WarmUp, GensetState::CoolDown];
-        if unloaded.contains(&view.state) && view.load_permit {
-            return Err(format!("the load may connect in {}", view.state.name()));
-        }
-        self.still_since = match turning {
-            Some(false) => self.still_since.or(Some(now)),
-            _ => None,
-        };
         // An engine that has not turned yet is no engine that was lost.
         let lost = self.run_since.is_some()
             && self
                 .still_since
                 .is_some_and(|since| now.since(since) + Span::secs(1) >= policy.running_lost_debounce);
-        let auto = known.auto.unwrap_or(policy.auto);
-        let ended = self.manual == Manual::Run && known.manual != Manual::Run;
-        self.manual = known.manual;
+        let auto = known.told.auto.unwrap_or(policy.auto);
+        let manual = known.told.manual;
+        let ended = self.manual == Manual::Run && manual != Manual::Run;
+        self.manual = manual;
         if view.command && !self.on || !self.left_boot {
             self.excused = false;
         }
-        self.excused |= known.manual == Manual::Off
-            || ended
-            || fault
-            || !automatic
-            || lost
-            || (!auto && policy.auto_off_immediate);
+        let troubled = fault || !automatic || lost || absent;
+        self.excused |= manual == Manual::Off || ended || troubled || (!auto && policy.auto_off_immediate);
         let result = match (self.on, view.command) {
-            (false, true) => self.started(now, policy, view, known.manual, fault, automatic, turning),
+            (false, true) => self.started(now, policy, known, view, fault, automatic, turning),
+            (true, false) if manual == Manual::Run && self.run_since.is_some() && !troubled => {
+                Err("stopped while an operator wants it to run".to_owned())
+            }
             (true, false) => self.stopped(now, policy, view),
             _ => Ok(()),
         };
@@ -84,11 +119,36 @@ impl Generator {
                 self.ran = true;
                 self.attempts = 0;
             }
+            self.adopted |= adopted;
         }
+        self.adopted &= view.command;
         self.left_boot = true;
         self.on = view.command;
         self.state = view.state;
         result
+    }
+
+    /// What is told of a state agrees with it, and the reason with what is known.
+    fn consistent(&self, policy: &GeneratorPolicy, known: &Known, view: &GensetView) -> Result<(), String> {
+        if view.command != view.state.commands() {
+            return Err(format!("command {} in {}", view.command, view.state.name()));
+        }
+        let unloaded = [GensetState::Starting, GensetState::WarmUp, GensetState::CoolDown];
+        if unloaded.contains(&view.state) && view.load_permit {
+            return Err(format!("the load may connect in {}", view.state.name()));
+        }
+        if view.quiet != quiet(policy, known) {
+            return Err(format!("quiet {} at second {:?} of the day", view.quiet, known.second_of_day()));
+        }
+        let found = view.command && (self.adopted || !self.left_boot);
+        let wanted = match known.told.manual {
+            Manual::Auto => found,
+            Manual::Run | Manual::Off => true,
+        };
+        if view.reason == Some(Reason::GeneratorManual) && !wanted {
+            return Err(format!("an operator is the reason, who ordered {:?}", known.told.manual));
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one fact of the moment")]
@@ -96,12 +156,13 @@ impl Generator {
         &mut self,
         now: Mono,
         policy: &GeneratorPolicy,
+        known: &Known,
         view: &GensetView,
-        manual: Manual,
         fault: bool,
         automatic: bool,
         turning: Option<bool>,
     ) -> Result<(), String> {
+        let manual = known.told.manual;
         let pause = if self.ran { policy.rest.max(policy.min_off) } else { policy.rest };
         let before = self.off_at;
         if now.since(self.on_at) >= REMEMBERED {
@@ -131,10 +192,23 @@ impl Generator {
         if turning.is_none() && policy.feedback {
             return Err("started without knowing whether the engine turns".to_owned());
         }
-        if view.reason.is_none() {
-            return Err("started without a reason".to_owned());
+        let soc = known.reading(known.wiring.battery.soc).map(|(soc, _)| soc);
+        match view.reason {
+            None => Err("started without a reason".to_owned()),
+            Some(Reason::GeneratorSoc(_))
+                if policy.soc.zip(soc).is_some_and(|(condition, soc)| soc >= condition.stop) =>
+            {
+                Err(format!("started for the charge, which is {soc:?}, in 0.01 %"))
+            }
+            Some(reason)
+                if policy.quiet_blocks
+                    && view.quiet
+                    && !matches!(reason, Reason::GeneratorManual | Reason::GeneratorLoss) =>
+            {
+                Err(format!("started in quiet hours, for {reason}"))
+            }
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     fn stopped(&mut self, now: Mono, policy: &GeneratorPolicy, view: &GensetView) -> Result<(), String> {
@@ -150,4 +224,11 @@ impl Generator {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether quiet hours hold: only while the clock is to be believed.
+fn quiet(policy: &GeneratorPolicy, known: &Known) -> bool {
+    let Some((hours, second)) = policy.quiet.zip(known.second_of_day()) else { return false };
+    let (from, to) = (i64::from(hours.from), i64::from(hours.to));
+    if from <= to { second >= from && second < to } else { second >= from || second < to }
 }

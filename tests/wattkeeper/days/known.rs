@@ -1,23 +1,30 @@
 //! What the site was told, kept a second time, so that no check asks the product what it knew.
 
-use wattkeeper::control::policy::Policy;
+use wattkeeper::control::policy::{InverterSpec, Policy};
 use wattkeeper::control::signal::SignalId;
 use wattkeeper::control::site::{Input, Manual, OperatorOrder};
-use wattkeeper::control::units::{Mono, Span};
+use wattkeeper::control::units::{Mono, Span, Wall};
 use wattkeeper::control::wiring::{PowerWiring, Wiring};
+
+/// What operators ordered, and that a BMS was there: what no restart may forget.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    pub manual: Manual,
+    manual_until: Option<Mono>,
+    /// Automatic starts as ordered.
+    pub auto: Option<bool>,
+    pub bms_seen: bool,
+}
 
 /// The newest word of each signal and of the operator.
 pub struct Known {
     pub wiring: Wiring,
     pub policy: Policy,
     heard: Vec<Option<(Option<i64>, Mono)>>,
-    pub manual: Manual,
-    manual_until: Option<Mono>,
-    /// Automatic starts as ordered.
-    pub auto: Option<bool>,
+    pub told: Told,
     /// An acknowledgement since the last decision.
     pub acknowledged: bool,
-    pub bms_seen: bool,
+    wall: Option<Wall>,
     island: Option<bool>,
     back_since: Option<Mono>,
 }
@@ -28,14 +35,22 @@ impl Known {
             wiring: wiring.clone(),
             policy: policy.clone(),
             heard: vec![None; signals],
-            manual: Manual::Auto,
-            manual_until: None,
-            auto: None,
+            told: Told::default(),
             acknowledged: false,
-            bms_seen: false,
+            wall: None,
             island: None,
             back_since: None,
         }
+    }
+
+    pub fn signals(&self) -> usize {
+        self.heard.len()
+    }
+
+    /// The local second of the day, while the clock is to be believed.
+    pub fn second_of_day(&self) -> Option<i64> {
+        let wall = self.wall.filter(|wall| wall.valid)?;
+        Some((wall.utc + i64::from(wall.offset)).rem_euclid(86_400))
     }
 
     pub fn hear(&mut self, now: Mono, input: &Input) {
@@ -48,13 +63,13 @@ impl Known {
             }
             Input::Reload(policy) => self.policy = (**policy).clone(),
             Input::Operator(OperatorOrder::Generator { manual, lasts }) => {
-                self.manual = *manual;
-                self.manual_until = lasts.map(|span| now + span);
+                self.told.manual = *manual;
+                self.told.manual_until = lasts.map(|span| now + span);
             }
-            Input::Operator(OperatorOrder::GeneratorAuto(auto)) => self.auto = Some(*auto),
+            Input::Operator(OperatorOrder::GeneratorAuto(auto)) => self.told.auto = Some(*auto),
             Input::Operator(OperatorOrder::GeneratorAcknowledge) => self.acknowledged = true,
+            Input::Wall(wall) => self.wall = Some(*wall),
             Input::Due
-            | Input::Wall(_)
             | Input::Wrote { .. }
             | Input::Foreign { .. }
             | Input::Stored(_)
@@ -65,12 +80,13 @@ impl Known {
 
     /// Time passes up to a decision.
     pub fn tick(&mut self, now: Mono) {
-        if self.manual_until.is_some_and(|until| now >= until) {
-            self.manual = Manual::Auto;
-            self.manual_until = None;
+        let told = &mut self.told;
+        if told.manual_until.is_some_and(|until| now >= until) {
+            told.manual = Manual::Auto;
+            told.manual_until = None;
         }
         let limits = [self.wiring.battery.charge_limit, self.wiring.battery.discharge_limit];
-        self.bms_seen |= limits.into_iter().any(|id| self.reading(id).is_some());
+        self.told.bms_seen |= limits.into_iter().any(|id| self.reading(id).is_some());
         match self.reading(self.wiring.grid.present).map(|(value, _)| value != 0) {
             Some(false) => (self.island, self.back_since) = (Some(true), None),
             Some(true) if self.island == Some(true) => {
@@ -117,7 +133,10 @@ impl Known {
     /// Load behind the inverters that the battery feeds beside what is ordered.
     pub fn load_out(&self, now: Mono) -> i64 {
         let recent = |at: &Mono| now.since(*at) <= self.policy.trust.inverter.safe;
-        self.power(&self.wiring.load_out).filter(|(_, at)| recent(at)).map_or(0, |(value, _)| value)
+        let rated = |spec: &InverterSpec| i64::from(spec.max_charge.0.max(spec.max_discharge.0));
+        let most = 10 * self.wiring.inverters.iter().map(|wired| rated(&wired.spec)).sum::<i64>();
+        let behind = self.power(&self.wiring.load_out).filter(|(value, _)| value.abs() <= most);
+        behind.filter(|(_, at)| recent(at)).map_or(0, |(value, _)| value)
     }
 
     pub fn pv_dc(&self, now: Mono) -> i64 {

@@ -1,20 +1,45 @@
-//! One seed, one day: a shipped profile with other wishes, a house to go with it, and what will go wrong.
+//! One seed, one house: a shipped profile with other wishes, a plant to go with it, and what will go wrong.
 
+use wattkeeper::control::policy::Control;
 use wattkeeper::control::policy::{
     BatteryPolicy, Condition, GeneratorPolicy, GuardKind, OnLoss, Pace, PhaseMode, Policy, QuietHours,
 };
-use wattkeeper::control::site::{Manual, SiteConfig};
+use wattkeeper::control::site::SiteConfig;
 use wattkeeper::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
-use wattkeeper::profile::{self, Overrides};
+use wattkeeper::profile::{self, Checked, DeviceConfig, Overrides};
 
-use super::world::Group;
+use super::faults::{Fault, faults};
 
-/// Faults end here; what is left of the day shows the recovery.
-pub const QUIET_FROM: i64 = 79_200;
-/// Seconds of a day.
-pub const DAY: i64 = 86_400;
+/// How long a house is lived in, in seconds: rounds of faults, each with a quiet end that shows the recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stay {
+    pub rounds: i64,
+    pub round: i64,
+    /// The quiet end of a round.
+    pub quiet: i64,
+    /// Faults of a round: at least, and less than.
+    pub faults: (i64, i64),
+}
+
+impl Stay {
+    /// Two hours, crowded: twelve such houses make a day that sees much.
+    pub const VISIT: Self = Self { rounds: 1, round: 7_200, quiet: 1_500, faults: (25, 60) };
+    /// A week.
+    pub const WEEK: Self = Self { rounds: 7, round: 86_400, quiet: 7_200, faults: (15, 60) };
+
+    pub fn seconds(self) -> i64 {
+        self.rounds * self.round
+    }
+
+    /// For how long there have been no faults; none while there may be.
+    pub fn quiet_for(self, second: i64) -> Option<i64> {
+        let since = second.rem_euclid(self.round) - (self.round - self.quiet);
+        (since >= 0).then_some(since)
+    }
+}
 
 /// A splitmix64 generator: the same everywhere.
+#[derive(Clone)]
 pub struct Dice(u64);
 
 impl Dice {
@@ -44,72 +69,17 @@ impl Dice {
     }
 }
 
-/// How a group of values misbehaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    Silent,
-    /// The device answers that it does not know.
-    Sentinel,
-    /// The last value for ever, with fresh stamps.
-    Frozen,
-    /// The last sample for ever, stamp and all.
-    Stuck,
-    /// Every other second only.
-    Flaky,
-    /// Its third phase alone is unknown.
-    LostPhase,
-    /// What no device of this kind can mean.
-    Garbage,
-}
-
-/// How a device takes orders meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    Refused,
-    Failed,
-    Contradicted,
-    /// Nobody says how it ended.
-    Nothing,
-}
-
-/// What goes wrong, or is done by somebody.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum What {
-    Values(Group, How),
-    /// The sensor is off by this much, in 0.01 %.
-    SocOff(i64),
-    GridGone,
-    FailedStarts(i64),
-    GeneratorFault,
-    PanelOff,
-    ContactStuck,
-    Orders(u8, Answer),
-    /// The BMS allows this much, in A.
-    ChargeLimit(i64),
-    DischargeLimit(i64),
-    WallJump(i64),
-    WallInvalid,
-    Floor(u16),
-    Setpoint(i32),
-    Restore,
-    Manual(Manual, Option<i64>),
-    Auto(bool),
-    Acknowledge,
-}
-
-/// One of them, from second to second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fault {
-    pub from: i64,
-    pub to: i64,
-    pub what: What,
-}
-
-/// Everything a day is made of.
-pub struct Day {
+/// Everything a run is made of.
+#[derive(Clone)]
+pub struct House {
     pub seed: u64,
     pub profile: &'static str,
     pub config: SiteConfig,
+    /// Its devices, where they are spoken to through sessions and registers.
+    pub devices: Vec<DeviceConfig>,
+    pub stay: Stay,
+    /// Local second of the day at which it begins.
+    pub begins: i64,
     /// Of the plant, by dotted name.
     pub plant: Vec<(&'static str, f64)>,
     /// Steps of the reported charge, in 0.01 %.
@@ -128,11 +98,23 @@ max_charge = "2 kW"
 max_discharge = "2 kW"
 "#;
 
-impl Day {
-    pub fn new(seed: u64) -> Self {
+impl House {
+    pub fn new(seed: u64, stay: Stay) -> Self {
         let mut dice = Dice::new(seed);
-        let profile = dice.pick(&["demo", "self-consumption", "backup", "off-grid", "two", "supervise"]);
-        let mut config = site(profile);
+        let profile = dice.pick(&[
+            "demo",
+            "demo",
+            "self-consumption",
+            "backup",
+            "off-grid",
+            "off-grid",
+            "two",
+            "supervise",
+        ]);
+        let checked = checked(profile);
+        let mut config = checked.site;
+        // Two inverters would share one simulated register map; and values no register can say need no registers.
+        let devices = if profile != "two" && dice.percent(40) { checked.devices } else { Vec::new() };
         let inverters = config.wiring.inverters.len();
         vary(&mut config.policy, &mut dice, profile);
         let three = profile == "demo" || profile == "two";
@@ -142,14 +124,16 @@ impl Day {
         if config.policy.battery.capacity.is_some() {
             config.policy.battery.capacity = Some(WattHours(capacity as i64));
         }
+        let soc = charge(&config.policy, &mut dice);
+        let begins = if stay == Stay::WEEK { 0 } else { dice.range(0, 86_400) };
         let mut plant = vec![
             ("phases", if three { 3.0 } else { 1.0 }),
-            ("start", 0.0),
+            ("start", begins as f64 / 3_600.0),
             ("inverter.count", inverters as f64),
             ("inverter.max_charge", each),
             ("inverter.max_discharge", each),
             ("battery.capacity", capacity),
-            ("battery.soc", dice.range(2, 100) as f64),
+            ("battery.soc", soc),
             ("battery.temperature", if dice.percent(10) { dice.range(-5, 12) as f64 } else { 20.0 }),
             ("pv.peak", if grid { dice.range(0, 9_000) as f64 } else { 0.0 }),
             ("load.base", dice.range(150, 1_500) as f64),
@@ -165,13 +149,31 @@ impl Day {
         if !grid || dice.percent(25) {
             plant.push(("pv.dc.peak", dice.range(0, 5_000) as f64));
         }
-        let faults = faults(&mut dice, &config);
+        let faults = faults(&mut dice, &config, devices.len(), stay);
         let soc_step = dice.pick(&[1, 10, 100]);
-        Self { seed, profile, config, plant, soc_step, faults }
+        Self { seed, profile, config, devices, stay, begins, plant, soc_step, faults }
+    }
+
+    /// Whether values travel as registers.
+    pub fn wired(&self) -> bool {
+        !self.devices.is_empty()
     }
 }
 
-fn site(profile: &str) -> SiteConfig {
+/// A charge at which something is about to happen, more often than not.
+fn charge(policy: &Policy, dice: &mut Dice) -> f64 {
+    let floor = i64::from(policy.battery.floor.centi()) / 100;
+    let start = policy.generator.as_ref().and_then(|generator| generator.soc).map(|soc| soc.start / 100);
+    let near = dice.range(-2, 6);
+    let charge = match dice.range(0, 3) {
+        0 => floor + near,
+        1 => start.unwrap_or(floor) + near,
+        _ => dice.range(2, 100),
+    };
+    charge.clamp(2, 100) as f64
+}
+
+fn checked(profile: &str) -> Checked {
     let mut set = vec!["control=\"on\"".to_owned()];
     if profile == "supervise" {
         set.push("device.gx.mode=\"supervise\"".to_owned());
@@ -185,10 +187,13 @@ fn site(profile: &str) -> SiteConfig {
         "supervise" => profile::load_shipped("self-consumption", &overrides),
         shipped => profile::load_shipped(shipped, &overrides),
     };
-    checked.unwrap().site
+    checked.unwrap()
 }
 
 fn vary(policy: &mut Policy, dice: &mut Dice, profile: &str) {
+    if dice.percent(8) {
+        policy.control = Control::Observe;
+    }
     if dice.percent(30) {
         policy.authority = Watts(dice.range(500, 9_000) as i32);
     }
@@ -234,7 +239,7 @@ fn battery(battery: &mut BatteryPolicy, dice: &mut Dice) {
 }
 
 fn vary_generator(generator: &mut GeneratorPolicy, dice: &mut Dice) {
-    let start = dice.range(1_000, 5_000);
+    let start = dice.range(1_000, 7_000);
     generator.soc = Some(Condition {
         start,
         start_for: Span::secs(dice.range(0, 120)),
@@ -244,9 +249,9 @@ fn vary_generator(generator: &mut GeneratorPolicy, dice: &mut Dice) {
     });
     generator.quiet = dice.percent(40).then_some(QuietHours { from: 79_200, to: 25_200 });
     generator.quiet_blocks = dice.percent(30);
-    generator.min_run = Span::secs(dice.pick(&[0, 300, 600, 1_800]));
+    generator.min_run = Span::secs(dice.pick(&[0, 120, 300, 600, 1_800]));
     generator.max_run = Span::secs(dice.pick(&[0, 7_200]));
-    generator.min_off = Span::secs(dice.pick(&[0, 60, 600]));
+    generator.min_off = Span::secs(dice.pick(&[0, 60, 300, 600]));
     generator.rest = Span::secs(dice.pick(&[10, 30, 120]));
     generator.attempts = dice.pick(&[1, 2, 3]);
     generator.crank_rest = Span::secs(dice.pick(&[10, 60]));
@@ -254,60 +259,4 @@ fn vary_generator(generator: &mut GeneratorPolicy, dice: &mut Dice) {
     generator.cool_down = Span::secs(dice.pick(&[0, 30, 120]));
     generator.on_loss = dice.pick(&[OnLoss::Keep, OnLoss::Start, OnLoss::Stop]);
     generator.auto_off_immediate = dice.percent(30);
-}
-
-fn faults(dice: &mut Dice, config: &SiteConfig) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let actuators = config.wiring.actuators.len() as i64;
-    let generator = config.policy.generator.is_some();
-    for _ in 0..dice.range(15, 45) {
-        let from = dice.range(30, QUIET_FROM - 60);
-        let lasts = match dice.range(0, 3) {
-            0 => dice.range(1, 20),
-            1 => dice.range(20, 400),
-            _ => dice.range(400, 5_000),
-        };
-        let what = match dice.range(0, 26) {
-            0..=9 => {
-                let how = [
-                    How::Silent,
-                    How::Sentinel,
-                    How::Frozen,
-                    How::Stuck,
-                    How::Flaky,
-                    How::LostPhase,
-                    How::Garbage,
-                ];
-                let group = dice.pick(&Group::ALL);
-                What::Values(group, dice.pick(if group.has_nonsense() { &how } else { &how[..6] }))
-            }
-            10 => What::SocOff(dice.range(-4_000, 4_000)),
-            11 | 12 => What::GridGone,
-            13 => What::ChargeLimit(dice.pick(&[0, 5, 30])),
-            14 => What::DischargeLimit(dice.pick(&[0, 5, 30])),
-            15 | 16 => {
-                let answers = [Answer::Refused, Answer::Failed, Answer::Contradicted, Answer::Nothing];
-                What::Orders(dice.range(0, actuators.max(1)) as u8, dice.pick(&answers))
-            }
-            17 => What::WallJump(dice.pick(&[-86_400, -3_600, 3_600, 40_000_000])),
-            18 => What::WallInvalid,
-            19 | 20 => What::Floor(dice.pick(&[0, 5, 10, 20, 30, 50, 80, 100])),
-            21 => What::Setpoint(dice.range(-500, 500) as i32),
-            22 => What::Restore,
-            _ if !generator => What::Restore,
-            23 => dice.pick(&[What::GeneratorFault, What::PanelOff, What::ContactStuck]),
-            24 => What::FailedStarts(dice.range(1, 6)),
-            _ => {
-                let lasts = dice.pick(&[None, Some(60), Some(900)]);
-                let manual = dice.pick(&[Manual::Run, Manual::Off, Manual::Auto]);
-                let auto = dice.percent(50);
-                dice.pick(&[What::Manual(manual, lasts), What::Auto(auto), What::Acknowledge])
-            }
-        };
-        faults.push(Fault { from, to: (from + lasts).min(QUIET_FROM), what });
-    }
-    let closing = [What::Manual(Manual::Auto, None), What::Auto(true), What::Acknowledge];
-    faults.extend(closing.map(|what| Fault { from: QUIET_FROM, to: QUIET_FROM, what }));
-    faults.sort_by_key(|fault| fault.from);
-    faults
 }

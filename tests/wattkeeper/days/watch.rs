@@ -1,31 +1,38 @@
 //! The invariants of a decision and of its commands, each worked out from what was heard.
 
 use wattkeeper::control::decision::Decision;
-use wattkeeper::control::genset::GensetState;
-use wattkeeper::control::policy::{Control, GuardKind, PhaseMode, Policy};
+use wattkeeper::control::policy::{GuardKind, PhaseMode, Policy};
 use wattkeeper::control::reading::Stage;
 use wattkeeper::control::reason::{Reason, Source, Tier};
-use wattkeeper::control::site::{Command, Input, Order, Outcome, Outputs};
+use wattkeeper::control::site::{Input, Outputs, Site};
 use wattkeeper::control::units::{Mono, Span, Watts};
-use wattkeeper::control::wiring::{ActuatorKind, Wiring};
+use wattkeeper::control::wiring::Wiring;
 
+use super::counted::Counted;
 use super::floor::Floor;
 use super::generator::Generator;
-use super::known::Known;
+use super::known::{Known, Told};
+use super::orders::Orders;
 
 /// Rounding of shares, in W.
 const SLACK: i64 = 3;
-/// The longest an order may wait to be written.
-const LONGEST_EXPIRY: Span = Span::secs(10);
-/// The same for a release, which harms nobody by being late.
-const LONGEST_RELEASE: Span = Span::secs(60);
+/// What the checks know and the site must not forget: kept beside what it writes down.
+#[derive(Clone, Default)]
+pub struct Books {
+    floor: Floor,
+    generator: Generator,
+    counted: Counted,
+    told: Told,
+}
 
-#[derive(Clone, Copy, Default)]
-struct Sent {
-    order: Option<Order>,
-    seq: u32,
-    at: Mono,
-    acknowledged: bool,
+/// How a process came to begin.
+pub enum Begin<'b> {
+    /// From what was safe.
+    Kept(&'b Books),
+    /// Nothing was ever written down.
+    New,
+    /// What was written down cannot be read.
+    Lost,
 }
 
 /// Everything that is checked at each step.
@@ -33,9 +40,14 @@ pub struct Watch {
     pub known: Known,
     floor: Floor,
     generator: Generator,
-    sent: Vec<Sent>,
+    counted: Counted,
+    orders: Orders,
     /// Since when the order would export more than allowed, by the newest samples.
     exporting_since: Option<Mono>,
+    began_at: Mono,
+    decided_at: Mono,
+    /// When it decided again after a while without.
+    gap_at: Mono,
 }
 
 impl Watch {
@@ -44,31 +56,87 @@ impl Watch {
             known: Known::new(wiring, policy, signals),
             floor: Floor::default(),
             generator: Generator::default(),
-            sent: vec![Sent::default(); wiring.actuators.len()],
+            counted: Counted::default(),
+            orders: Orders::new(wiring.actuators.len()),
             exporting_since: None,
+            began_at: Mono::ZERO,
+            decided_at: Mono::ZERO,
+            gap_at: Mono(-60_000),
         }
+    }
+
+    /// What must outlive the process, as of now.
+    pub fn books(&self) -> Books {
+        let (floor, generator, counted) = (self.floor.clone(), self.generator.clone(), self.counted.clone());
+        Books { floor, generator, counted, told: self.known.told }
+    }
+
+    /// The process begins again at `now`, with the profile as it is by now.
+    pub fn begin(&mut self, now: Mono, begin: &Begin, policy: &Policy) {
+        let wiring = self.known.wiring.clone();
+        let books = if let Begin::Kept(books) = begin { (*books).clone() } else { Books::default() };
+        self.known = Known::new(&wiring, policy, self.known.signals());
+        self.known.told = books.told;
+        self.floor = books.floor;
+        self.generator = books.generator;
+        self.counted = books.counted;
+        if let Begin::Lost = begin {
+            self.floor.assume_held();
+            self.generator.assume_stopped(now);
+        }
+        self.generator.resume();
+        self.counted.begin();
+        self.orders = Orders::new(wiring.actuators.len());
+        self.exporting_since = None;
+        (self.began_at, self.decided_at, self.gap_at) = (now, now, now);
+    }
+
+    /// When the process began.
+    pub fn began_at(&self) -> Mono {
+        self.began_at
+    }
+
+    /// Whether it has decided nothing for a while, or has only just gone on.
+    pub fn slept(&self, now: Mono) -> bool {
+        now.since(self.decided_at) > Span::secs(2) || now.since(self.gap_at) < Span::secs(5)
+    }
+
+    /// Whether the charge is held at the floor.
+    pub fn held(&self) -> bool {
+        self.floor.held()
+    }
+
+    /// Whether the generator was told to stop, and may not start again yet.
+    pub fn stopped(&self) -> bool {
+        self.generator.just_stopped(self.decided_at)
+    }
+
+    /// Whether the generator is told to run and not confirmed yet.
+    pub fn cranks(&self) -> bool {
+        self.generator.cranks()
+    }
+
+    /// Whether the generator is told to run.
+    pub fn runs(&self) -> bool {
+        self.generator.runs()
     }
 
     /// An input on its way to the site.
     pub fn hear(&mut self, now: Mono, input: &Input) {
         self.known.hear(now, input);
-        if let Input::Wrote { actuator, seq, outcome } = input {
-            let sent = &mut self.sent[usize::from(*actuator)];
-            if sent.seq == *seq {
-                sent.acknowledged = *outcome == Outcome::Acknowledged;
-            }
-        }
+        self.orders.hear(now, input);
     }
 
     /// What came of it.
-    pub fn check(&mut self, now: Mono, decision: &Decision, outputs: &Outputs) -> Result<(), String> {
+    pub fn check(&mut self, now: Mono, input: &Input, site: &Site, outputs: &Outputs) -> Result<(), String> {
+        let decision = site.decision();
         if !outputs.decided {
-            return if outputs.commands.is_empty() {
-                Ok(())
-            } else {
-                Err("a command without a decision".to_owned())
-            };
+            return self.orders.released(now, input, &outputs.commands);
         }
+        if now.since(self.decided_at) > Span::secs(2) {
+            self.gap_at = now;
+        }
+        self.decided_at = now;
         self.known.tick(now);
         self.parts(now, decision)?;
         self.authority(now, decision)?;
@@ -78,9 +146,12 @@ impl Watch {
         self.ladder(decision)?;
         self.floor.check(now, &self.known, decision)?;
         self.generator.check(now, &self.known, &decision.generator)?;
+        self.counted.check(now, &self.known, site.ledger(), &decision.generator)?;
         self.known.acknowledged = false;
-        self.commands(now, decision, &outputs.commands)?;
-        self.refreshed(now, decision)?;
+        if let Some(seq) = outputs.keep {
+            self.orders.asks(seq, now);
+        }
+        self.orders.check(now, &self.known, decision, &outputs.commands)?;
         if outputs.wake_at <= now || outputs.wake_at.since(now) > self.known.policy.regulator.longest_cycle {
             return Err(format!("wakes at {:?} after a decision at {now:?}", outputs.wake_at));
         }
@@ -153,7 +224,7 @@ impl Watch {
         let sun = known.pv_dc(now);
         let (mut charge, mut discharge) = (i64::MAX / 4, i64::MAX / 4);
         let island = known.island(now);
-        if own.bms == Some(true) || (own.bms.is_none() && known.bms_seen) {
+        if own.bms == Some(true) || (own.bms.is_none() && known.told.bms_seen) {
             let limits = [wired.charge_limit, wired.discharge_limit].map(|id| known.reading(id));
             let age = limits.iter().flatten().map(|(_, at)| now.since(*at)).max().unwrap_or(Span(i64::MAX));
             let lost = limits.iter().any(Option::is_none) || age > known.policy.trust.bms.safe;
@@ -288,75 +359,6 @@ impl Watch {
             decision.reasons.iter().any(|cause| cause.tier == binding.tier && cause.reason == binding.reason);
         if !meant {
             return Err("what binds is not among the reasons".to_owned());
-        }
-        Ok(())
-    }
-
-    fn commands(&mut self, now: Mono, decision: &Decision, commands: &[Command]) -> Result<(), String> {
-        if self.known.policy.control == Control::Observe && !commands.is_empty() {
-            return Err("a command while observing".to_owned());
-        }
-        let mut told = vec![false; self.sent.len()];
-        for command in commands {
-            let place = usize::from(command.actuator);
-            let spec = &self.known.wiring.actuators[place];
-            let sent = &mut self.sent[place];
-            if std::mem::replace(&mut told[place], true) {
-                return Err(format!("two commands at once for {}", spec.device));
-            }
-            let longest = if command.order == Order::Release { LONGEST_RELEASE } else { LONGEST_EXPIRY };
-            if command.expires <= now || command.expires.since(now) > longest {
-                return Err(format!("a command that expires at {:?}", command.expires));
-            }
-            if command.seq <= sent.seq {
-                return Err(format!("command {} after {}", command.seq, sent.seq));
-            }
-            let generator = &decision.generator;
-            let ours = !matches!(generator.state, GensetState::Boot | GensetState::Local);
-            let meant = match (spec.kind, command.order) {
-                (ActuatorKind::InverterPower(at), Order::Power(power)) => {
-                    decision.ready && decision.inverters.get(usize::from(at)) == Some(&power)
-                }
-                (ActuatorKind::GridSetpoint, Order::Setpoint(watts)) => {
-                    decision.ready && Some(watts) == decision.grid_setpoint
-                }
-                (ActuatorKind::GridSetpoint, Order::Release) => decision.grid_setpoint.is_none(),
-                (ActuatorKind::GeneratorRun, Order::Run(run)) => ours && run == generator.command,
-                (ActuatorKind::PvLimit(_), Order::Limit(limit)) => {
-                    decision.ready && limit == decision.pv_limit
-                }
-                _ => false,
-            };
-            if !meant {
-                return Err(format!("{command:?} is not what was decided"));
-            }
-            let early = spec.refresh.is_none_or(|period| now.since(sent.at) < period);
-            if sent.acknowledged && sent.order == Some(command.order) && early {
-                return Err(format!("{} is told the same again before its refresh", spec.device));
-            }
-            *sent = Sent { order: Some(command.order), seq: command.seq, at: now, acknowledged: false };
-        }
-        Ok(())
-    }
-
-    /// An order in force is repeated in time, unless it should die with the device's watchdog.
-    fn refreshed(&self, now: Mono, decision: &Decision) -> Result<(), String> {
-        let dying = decision.stages[1] == Stage::Safe;
-        for (sent, spec) in self.sent.iter().zip(&self.known.wiring.actuators) {
-            let inverter = matches!(spec.kind, ActuatorKind::InverterPower(_));
-            let generator = spec.kind == ActuatorKind::GeneratorRun;
-            let ours = !matches!(decision.generator.state, GensetState::Boot | GensetState::Local);
-            if !sent.acknowledged || (inverter && dying) || !decision.ready || (generator && !ours) {
-                continue;
-            }
-            let late = spec.refresh.map(|period| period + self.known.policy.regulator.longest_cycle);
-            if late.is_some_and(|late| now.since(sent.at) > late) {
-                return Err(format!(
-                    "{} was told nothing for {} s",
-                    spec.device,
-                    now.since(sent.at).0 / 1_000
-                ));
-            }
         }
         Ok(())
     }

@@ -1,14 +1,21 @@
-//! The house of a day: what its devices say of it, and what becomes of orders.
+//! The house: what its devices say of it, and what becomes of orders.
+//!
+//! Either values go straight in and orders straight to the plant: that is where several inverters, lies of a single
+//! sensor and words that no register can say are at home. Or both travel through sessions, recipes and registers of
+//! fake devices (`wire`): there the plant does what its registers say, and exchanges go wrong.
 
-use wattkeeper::control::policy::Policy;
+use wattkeeper::control::policy::{Control, Policy};
 use wattkeeper::control::signal::{Phase, Quantity, SignalId};
 use wattkeeper::control::site::{Command, Input, OperatorOrder, Order, Outcome};
 use wattkeeper::control::units::{Mono, Soc, Span, Wall, Watts};
 use wattkeeper::control::wiring::{ActuatorKind, Wiring};
 use wattkeeper::plant::Plant;
+use wattkeeper::plant::fake::World as Field;
 use wattkeeper::plant::physics::{Flows, Params, total};
 
-use super::setup::{Answer, Day, Dice, Fault, How, What};
+use super::faults::{self, Answer, Fault, How, What};
+use super::setup::{Dice, House};
+use super::wire::Wire;
 
 /// Values that come and go together, because one device says them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +63,20 @@ struct Tap {
 
 /// The house.
 pub struct World {
-    pub plant: Plant,
+    pub field: Field,
     pub policy: Policy,
     wiring: Wiring,
     taps: Vec<Tap>,
+    wire: Option<Wire>,
     faults: Vec<Fault>,
     next: usize,
     active: Vec<Fault>,
     soc_step: i64,
+    midnight: i64,
     wall_shift: i64,
+    winter: bool,
     setpoint: Option<(f64, i64)>,
+    on: bool,
     dice: Dice,
 }
 
@@ -73,13 +84,13 @@ pub struct World {
 const MIDNIGHT: i64 = 1_780_005_600;
 
 impl World {
-    pub fn new(day: &Day) -> Self {
-        let mut plant = Plant::new(Params::default(), day.seed);
-        for (name, value) in &day.plant {
+    pub fn new(house: &House) -> Self {
+        let mut plant = Plant::new(Params::default(), house.seed);
+        for (name, value) in &house.plant {
             plant.set(name, *value).unwrap();
         }
         plant.settle();
-        let wiring = day.config.wiring.clone();
+        let wiring = house.config.wiring.clone();
         let place = |device: Option<&str>| {
             wiring.inverters.iter().position(|wired| Some(wired.spec.name.as_str()) == device).unwrap_or(0)
         };
@@ -95,49 +106,103 @@ impl World {
             })
         };
         let wired = wired(&wiring);
-        let taps = day.config.signals.iter().filter(|(id, _)| wired.contains(id)).filter_map(tap).collect();
+        let taps = house.config.signals.iter().filter(|(id, _)| wired.contains(id)).filter_map(tap).collect();
+        let mut field = Field::new(plant);
+        let wire = house.wired().then(|| Wire::new(house, &mut field));
         Self {
-            plant,
-            policy: day.config.policy.clone(),
+            field,
+            policy: house.config.policy.clone(),
             wiring,
             taps,
-            faults: day.faults.clone(),
+            wire,
+            faults: house.faults.clone(),
             next: 0,
             active: Vec::new(),
-            soc_step: day.soc_step,
+            soc_step: house.soc_step,
+            midnight: MIDNIGHT + house.begins,
             wall_shift: 0,
+            winter: false,
             setpoint: None,
-            dice: Dice::new(day.seed ^ 0xDEAD_BEEF),
+            on: house.config.policy.control == Control::On,
+            dice: Dice::new(house.seed ^ 0xDEAD_BEEF),
         }
     }
 
-    /// One second passes. What happened, in the order in which the site hears of it; `true` when the site is taken
-    /// down to bytes and put up again.
-    pub fn second(&mut self, second: i64, out: &mut Vec<Input>) -> bool {
+    /// One second passes. What happened, in the order in which the site hears of it; the faults that began are
+    /// returned. Sessions belong to the process: they ask only while it is awake.
+    pub fn second(&mut self, second: i64, now: Mono, awake: bool, out: &mut Vec<Input>) -> Vec<Fault> {
         out.clear();
-        let mut restore = false;
+        let first = self.next;
         while let Some(fault) = self.faults.get(self.next).copied().filter(|fault| fault.from <= second) {
             self.next += 1;
-            restore |= fault.what == What::Restore;
             self.begin(fault, out);
         }
         for fault in std::mem::take(&mut self.active) {
             if fault.to > second {
                 self.active.push(fault);
             } else {
-                self.end(fault.what);
+                self.end(fault.what, out);
             }
         }
         self.supervised(second);
-        self.plant.step_steady(1.0);
-        self.say(Mono(second * 1_000), second, out);
-        let valid = !self.active.iter().any(|fault| fault.what == What::WallInvalid);
-        out.push(Input::Wall(Wall { utc: MIDNIGHT + second + self.wall_shift, offset: 7_200, valid }));
-        restore
+        self.field.plant.step_steady(1.0);
+        if let Some(wire) = &mut self.wire {
+            self.field.step(0.0);
+            wire.passed(&self.field.plant, &self.active);
+        } else {
+            self.say(now, second, out);
+        }
+        if awake {
+            self.exchange(now, out);
+        }
+        let valid = !self.is(|what| *what == What::WallInvalid);
+        let offset = if self.winter { 3_600 } else { 7_200 };
+        out.push(Input::Wall(Wall { utc: self.midnight + second + self.wall_shift, offset, valid }));
+        self.faults[first..self.next].to_vec()
+    }
+
+    /// Whether such a fault lasts.
+    pub fn is(&self, kind: impl Fn(&What) -> bool) -> bool {
+        self.active.iter().any(|fault| kind(&fault.what))
+    }
+
+    /// What the disk does instead of its work.
+    pub fn disk(&self) -> Option<faults::Disk> {
+        self.active.iter().find_map(|fault| if let What::Disk(how) = fault.what { Some(how) } else { None })
+    }
+
+    /// The process begins: nothing was said to it yet.
+    pub fn process_begins(&mut self) {
+        for tap in &mut self.taps {
+            tap.last = None;
+        }
+        if let Some(wire) = &mut self.wire {
+            wire.process_begins();
+        }
+    }
+
+    /// Whatever sessions want to ask now, and what they learn.
+    pub fn exchange(&mut self, now: Mono, out: &mut Vec<Input>) {
+        let Some(wire) = &mut self.wire else { return };
+        let contact = self.field.plant.flows().generator_contact;
+        wire.exchange(now, &mut self.field, &self.active, out);
+        if self.is(|what| *what == What::ContactStuck) {
+            self.field.plant.set_contact(contact);
+        }
+    }
+
+    /// What went wrong on the wire, if anything did.
+    pub fn trouble(&mut self) -> Option<String> {
+        self.wire.as_mut()?.trouble.take()
     }
 
     fn begin(&mut self, fault: Fault, out: &mut Vec<Input>) {
         match fault.what {
+            What::Reboot | What::Wire(..) => {
+                if let Some(wire) = &mut self.wire {
+                    wire.begin(fault.what, &mut self.field);
+                }
+            }
             What::GridGone if !self.policy.grid.connected => return,
             What::GridGone => self.set("grid.present", 0.0),
             What::FailedStarts(count) => self.set("generator.fail_starts", count as f64),
@@ -145,6 +210,25 @@ impl World {
             What::ChargeLimit(amps) => self.set("battery.charge_limit_current", amps as f64),
             What::DischargeLimit(amps) => self.set("battery.discharge_limit_current", amps as f64),
             What::WallJump(seconds) => self.wall_shift += seconds,
+            What::WinterTime => self.winter = !self.winter,
+            What::Authority(watts) => {
+                self.policy.authority = Watts(watts);
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
+            What::Observe if self.on => {
+                self.policy.control = Control::Observe;
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
+            What::FloorNear(away) => {
+                let soc = (self.field.plant.flows().soc * 100.0).round() as i64;
+                self.policy.battery.floor = Soc::percent((soc + away).clamp(0, 100) as u16);
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
+            What::ReserveNear(away) => {
+                let soc = (self.field.plant.flows().soc * 100.0).round() as i64;
+                self.policy.battery.island_reserve = Soc::percent((soc + away).clamp(0, 100) as u16);
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
             What::Floor(percent) => {
                 self.policy.battery.floor = Soc::percent(percent);
                 out.push(Input::Reload(Box::new(self.policy.clone())));
@@ -158,30 +242,33 @@ impl World {
             }
             What::Auto(auto) => out.push(Input::Operator(OperatorOrder::GeneratorAuto(auto))),
             What::Acknowledge => out.push(Input::Operator(OperatorOrder::GeneratorAcknowledge)),
-            What::Values(..)
-            | What::SocOff(_)
-            | What::PanelOff
-            | What::ContactStuck
-            | What::Orders(..)
-            | What::WallInvalid
-            | What::Restore => {}
+            _ => {}
         }
         self.active.push(fault);
     }
 
-    fn end(&mut self, what: What) {
+    fn end(&mut self, what: What, out: &mut Vec<Input>) {
         match what {
+            What::Wire(device, _) => {
+                if let Some(wire) = &self.wire {
+                    wire.end(device, &mut self.field);
+                }
+            }
+            What::Observe if self.on && !self.is(|what| *what == What::Observe) => {
+                self.policy.control = Control::On;
+                out.push(Input::Reload(Box::new(self.policy.clone())));
+            }
             What::GridGone => self.set("grid.present", 1.0),
             What::FailedStarts(_) => self.set("generator.fail_starts", 0.0),
             What::GeneratorFault => self.set("generator.fault", 0.0),
-            What::ChargeLimit(_) => self.plant.release("battery.charge_limit_current").unwrap(),
-            What::DischargeLimit(_) => self.plant.release("battery.discharge_limit_current").unwrap(),
+            What::ChargeLimit(_) => self.field.plant.release("battery.charge_limit_current").unwrap(),
+            What::DischargeLimit(_) => self.field.plant.release("battery.discharge_limit_current").unwrap(),
             _ => {}
         }
     }
 
     fn set(&mut self, name: &str, value: f64) {
-        self.plant.set(name, value).unwrap();
+        self.field.plant.set(name, value).unwrap();
     }
 
     /// A device that keeps the fast loop itself steers to the setpoint it holds, for as long as it holds it.
@@ -189,16 +276,16 @@ impl World {
         let Some((setpoint, heard)) = self.setpoint else { return };
         if second - heard > 60 {
             self.setpoint = None;
-            self.plant.release_inverter();
+            self.field.plant.release_inverter();
             return;
         }
-        let flows = self.plant.flows();
+        let flows = self.field.plant.flows();
         let net = total(flows.load_in) - total(flows.pv);
-        self.plant.order_inverter([net - setpoint, 0.0, 0.0]);
+        self.field.plant.order_inverter([net - setpoint, 0.0, 0.0]);
     }
 
     fn say(&mut self, now: Mono, second: i64, out: &mut Vec<Input>) {
-        let plant = &self.plant;
+        let plant = &self.field.plant;
         let off: i64 =
             self.active.iter().map(|fault| if let What::SocOff(off) = fault.what { off } else { 0 }).sum();
         let panel_off = self.active.iter().any(|fault| fault.what == What::PanelOff);
@@ -215,12 +302,14 @@ impl World {
             }
             let mut sample = Some((value, now - Span::millis(40)));
             for fault in &self.active {
-                let What::Values(group, how) = fault.what else { continue };
-                if group != tap.group {
-                    continue;
-                }
+                let how = match fault.what {
+                    What::Values(group, how) if group == tap.group => how,
+                    What::Switch => How::Silent,
+                    _ => continue,
+                };
                 sample = match (how, sample) {
                     (How::Silent, _) => None,
+                    (How::Flapping(period), sample) => sample.filter(|_| second / period % 2 == 0),
                     (How::Flaky, sample) => sample.filter(|_| second % 2 == 0),
                     (How::LostPhase, sample) => {
                         sample.map(|(value, at)| (value.filter(|_| tap.phase != Phase::L3), at))
@@ -244,10 +333,15 @@ impl World {
     }
 
     /// An order arrives, and how that ended, if anybody says so.
-    pub fn take(&mut self, command: &Command, second: i64) -> Option<Outcome> {
+    pub fn take(&mut self, command: &Command, second: i64, now: Mono) -> Option<Outcome> {
+        if let Some(wire) = &mut self.wire {
+            wire.order(command, now);
+            return None;
+        }
         let spec = &self.wiring.actuators[usize::from(command.actuator)];
         let answers = self.active.iter().find_map(|fault| match fault.what {
             What::Orders(actuator, answer) if actuator == command.actuator => Some(answer),
+            What::Switch => Some(Answer::Failed),
             _ => None,
         });
         match answers {
@@ -261,16 +355,16 @@ impl World {
         match (spec.kind, command.order) {
             (ActuatorKind::InverterPower(at), Order::Power(power)) => {
                 let power = power.map(|phase| f64::from(phase.0));
-                self.plant.order_one_inverter(usize::from(at), Some(power));
+                self.field.plant.order_one_inverter(usize::from(at), Some(power));
             }
             (ActuatorKind::GridSetpoint, Order::Setpoint(watts)) => {
                 self.setpoint = Some((f64::from(watts.0), second));
             }
             (ActuatorKind::GridSetpoint, Order::Release) => {
                 self.setpoint = None;
-                self.plant.release_inverter();
+                self.field.plant.release_inverter();
             }
-            (ActuatorKind::GeneratorRun, Order::Run(run)) if !stuck => self.plant.set_contact(run),
+            (ActuatorKind::GeneratorRun, Order::Run(run)) if !stuck => self.field.plant.set_contact(run),
             _ => {}
         }
         Some(Outcome::Acknowledged)
