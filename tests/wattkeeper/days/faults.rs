@@ -235,7 +235,7 @@ pub fn faults(dice: &mut Dice, config: &SiteConfig, devices: usize, stay: Stay) 
             let what = what(kind, dice, config, devices);
             faults.push(Fault { from, to: (from + lasts).min(quiet), what });
         }
-        for _ in 0..stay.rounds.min(2) + 2 {
+        for _ in 0..6 {
             let from = dice.range(begin + 60, quiet - 1_300);
             let story = story(dice, generator, devices > 0);
             faults.extend(story.into_iter().map(|(after, lasts, what)| Fault {
@@ -332,7 +332,7 @@ fn what(kind: Kind, dice: &mut Dice, config: &SiteConfig, devices: usize) -> Wha
             dice.pick(&[What::Disk(Disk::Slow(slow)), What::Disk(Disk::Full)])
         }
         Kind::Engine => {
-            let starts = dice.range(1, 6);
+            let starts = dice.pick(&[1, 2, 5, 20, 100]);
             dice.pick(&[
                 What::GeneratorFault,
                 What::PanelOff,
@@ -367,14 +367,15 @@ fn story(dice: &mut Dice, generator: bool, wired: bool) -> Vec<(i64, i64, What)>
         1 => vec![(0, 0, What::ReserveNear(1)), (5, 300, What::GridGone)],
         // A discharge toward the floor that nobody sees.
         2 => vec![
-            (0, 0, What::FloorNear(-1)),
-            (1, 0, What::Setpoint(-3_000)),
+            (0, 0, What::FloorNear(-4)),
+            (5, 0, What::FloorNear(-1)),
+            (6, 0, What::Setpoint(-3_000)),
             (10, 290, What::Values(Group::Soc, How::Silent)),
             (310, 0, What::Setpoint(0)),
         ],
         // An engine that will not start, and a process that dies meanwhile.
         3 => vec![
-            (0, 1_000, What::FailedStarts(9)),
+            (0, 1_000, What::FailedStarts(100)),
             (5, 0, run(Some(900))),
             (10, 300, What::Kill(Ambush::Cranking, comeback, 1)),
         ],
