@@ -356,7 +356,7 @@ fn story(dice: &mut Dice, generator: bool, wired: bool) -> Vec<(i64, i64, What)>
     let comeback = dice.pick(&[Comeback::SameBoot, Comeback::KnownTime, Comeback::UnknownTime]);
     let run = |lasts| What::Manual(Manual::Run, lasts);
     let low = |after, lasts| (after, if wired { 0 } else { lasts }, What::SocOff(-9_000));
-    match dice.range(0, if generator { 9 } else { 4 }) {
+    match dice.range(0, if generator { 10 } else { 5 }) {
         // Between floor and resume value when the process dies.
         0 => vec![
             (0, 0, What::FloorNear(1)),
@@ -378,27 +378,34 @@ fn story(dice: &mut Dice, generator: bool, wired: bool) -> Vec<(i64, i64, What)>
             (0, 60, What::Values(Group::Meter, How::Sentinel)),
             (120, 60, What::Values(Group::FirstInverter, How::Sentinel)),
         ],
-        // An engine that will not start, and a process that dies meanwhile.
+        // Less authority than is wanted.
         4 => vec![
+            (0, 0, What::Authority(300)),
+            (1, 0, What::Setpoint(-2_000)),
+            (120, 0, What::Setpoint(0)),
+            (120, 0, What::Authority(5_000)),
+        ],
+        // An engine that will not start, and a process that dies meanwhile.
+        5 => vec![
             (0, 0, What::Acknowledge),
             (0, 1_000, What::FailedStarts(100)),
             (5, 0, run(Some(900))),
             (10, 300, What::Kill(Ambush::Cranking, comeback, 1)),
         ],
         // Off, for a while or for good, and a reason to start.
-        5 => vec![
+        6 => vec![
             (0, 0, What::Manual(Manual::Off, dice.pick(&[None, Some(300), Some(900)]))),
             low(20, 1_000),
             (60, 0, What::Kill(Ambush::Nothing, comeback, 5)),
         ],
         // A short run, and nobody remembers it.
-        6 => vec![
+        7 => vec![
             (0, 0, What::Acknowledge),
             (0, 0, run(Some(60))),
             (60, 900, What::Kill(Ambush::Stopped, Comeback::Lost, 1)),
         ],
         // A start on a disk that takes its time.
-        7 => vec![(0, 300, What::Disk(Disk::Slow(20_000))), (5, 0, run(Some(300)))],
+        8 => vec![(0, 300, What::Disk(Disk::Slow(20_000))), (5, 0, run(Some(300)))],
         // Runs in a row.
         _ => vec![
             (0, 0, What::Acknowledge),
