@@ -89,7 +89,7 @@ fn all_hold(seeds: impl Iterator<Item = u64>, stay: Stay) {
 }
 
 /// Houses of the gate: by values and by registers, with one inverter and two, on the grid and without.
-const GATE: std::ops::RangeInclusive<u64> = 1..=6;
+const GATE: std::ops::RangeInclusive<u64> = 1..=4;
 
 #[test]
 fn houses_full_of_faults_break_no_invariant_and_end_well() {
@@ -98,7 +98,7 @@ fn houses_full_of_faults_break_no_invariant_and_end_well() {
 
 #[test]
 fn a_visit_repeats_bit_for_bit_from_its_seed() {
-    let hash = || live(House::new(*GATE.end(), Stay::VISIT), false).map_err(|failed| failed.text);
+    let hash = || live(House::new(3, Stay::VISIT), false).map_err(|failed| failed.text);
     let hashes = [hash(), hash()].map(|run| run.unwrap_or_else(|text| panic!("{text}")).hash);
     assert_eq!(hashes[0], hashes[1]);
 }

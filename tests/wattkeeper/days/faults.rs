@@ -235,7 +235,7 @@ pub fn faults(dice: &mut Dice, config: &SiteConfig, devices: usize, stay: Stay) 
             let what = what(kind, dice, config, devices);
             faults.push(Fault { from, to: (from + lasts).min(quiet), what });
         }
-        for _ in 0..stay.rounds.min(2) + 2 {
+        for _ in 0..6 {
             let from = dice.range(begin + 60, quiet - 1_300);
             let story = story(dice, generator, devices > 0);
             faults.extend(story.into_iter().map(|(after, lasts, what)| Fault {
@@ -332,7 +332,7 @@ fn what(kind: Kind, dice: &mut Dice, config: &SiteConfig, devices: usize) -> Wha
             dice.pick(&[What::Disk(Disk::Slow(slow)), What::Disk(Disk::Full)])
         }
         Kind::Engine => {
-            let starts = dice.range(1, 6);
+            let starts = dice.pick(&[1, 2, 5, 20, 100]);
             dice.pick(&[
                 What::GeneratorFault,
                 What::PanelOff,
@@ -356,7 +356,7 @@ fn story(dice: &mut Dice, generator: bool, wired: bool) -> Vec<(i64, i64, What)>
     let comeback = dice.pick(&[Comeback::SameBoot, Comeback::KnownTime, Comeback::UnknownTime]);
     let run = |lasts| What::Manual(Manual::Run, lasts);
     let low = |after, lasts| (after, if wired { 0 } else { lasts }, What::SocOff(-9_000));
-    match dice.range(0, if generator { 8 } else { 3 }) {
+    match dice.range(0, if generator { 10 } else { 5 }) {
         // Between floor and resume value when the process dies.
         0 => vec![
             (0, 0, What::FloorNear(1)),
@@ -367,28 +367,51 @@ fn story(dice: &mut Dice, generator: bool, wired: bool) -> Vec<(i64, i64, What)>
         1 => vec![(0, 0, What::ReserveNear(1)), (5, 300, What::GridGone)],
         // A discharge toward the floor that nobody sees.
         2 => vec![
-            (0, 0, What::FloorNear(-1)),
-            (1, 0, What::Setpoint(-3_000)),
+            (0, 0, What::FloorNear(-4)),
+            (5, 0, What::FloorNear(-1)),
+            (6, 0, What::Setpoint(-3_000)),
             (10, 290, What::Values(Group::Soc, How::Silent)),
             (310, 0, What::Setpoint(0)),
         ],
-        // An engine that will not start, and a process that dies meanwhile.
+        // What steers says that it does not know.
         3 => vec![
-            (0, 1_000, What::FailedStarts(9)),
+            (0, 60, What::Values(Group::Meter, How::Sentinel)),
+            (120, 60, What::Values(Group::FirstInverter, How::Sentinel)),
+        ],
+        // Less authority than is wanted.
+        4 => vec![
+            (0, 0, What::Authority(300)),
+            (1, 0, What::Setpoint(-2_000)),
+            (120, 0, What::Setpoint(0)),
+            (120, 0, What::Authority(5_000)),
+        ],
+        // An engine that will not start, and a process that dies meanwhile.
+        5 => vec![
+            (0, 0, What::Acknowledge),
+            (0, 1_000, What::FailedStarts(100)),
             (5, 0, run(Some(900))),
             (10, 300, What::Kill(Ambush::Cranking, comeback, 1)),
         ],
         // Off, for a while or for good, and a reason to start.
-        4 => vec![
+        6 => vec![
             (0, 0, What::Manual(Manual::Off, dice.pick(&[None, Some(300), Some(900)]))),
             low(20, 1_000),
             (60, 0, What::Kill(Ambush::Nothing, comeback, 5)),
         ],
         // A short run, and nobody remembers it.
-        5 => vec![(0, 0, run(Some(60))), (60, 900, What::Kill(Ambush::Stopped, Comeback::Lost, 1))],
+        7 => vec![
+            (0, 0, What::Acknowledge),
+            (0, 0, run(Some(60))),
+            (60, 900, What::Kill(Ambush::Stopped, Comeback::Lost, 1)),
+        ],
         // A start on a disk that takes its time.
-        6 => vec![(0, 300, What::Disk(Disk::Slow(20_000))), (5, 0, run(Some(300)))],
+        8 => vec![(0, 300, What::Disk(Disk::Slow(20_000))), (5, 0, run(Some(300)))],
         // Runs in a row.
-        _ => vec![(0, 0, run(Some(60))), (400, 0, run(Some(60))), (430, 0, run(Some(60)))],
+        _ => vec![
+            (0, 0, What::Acknowledge),
+            (0, 0, run(Some(60))),
+            (400, 0, run(Some(60))),
+            (430, 0, run(Some(60))),
+        ],
     }
 }

@@ -27,6 +27,8 @@ pub struct Generator {
     manual: Manual,
     still_since: Option<Mono>,
     state: GensetState,
+    /// Since when the charge has been where it stops the set.
+    full_since: Option<Mono>,
     /// The set was found running, and runs on.
     adopted: bool,
     /// The process was away and has not heard the engine since.
@@ -76,6 +78,9 @@ impl Generator {
             *self = Self { still_since: self.still_since, ..Self::default() };
             return Ok(());
         }
+        let soc = known.reading(known.wiring.battery.soc).map(|(soc, _)| soc);
+        let full = policy.soc.zip(soc).is_some_and(|(condition, soc)| soc >= condition.stop);
+        self.full_since = if full { self.full_since.or(Some(now)) } else { None };
         if known.acknowledged && self.state == GensetState::Lockout {
             self.attempts = 0;
         }
@@ -169,11 +174,12 @@ impl Generator {
             self.attempts = 0;
         }
         let taken_over = view.state == GensetState::Running && turning == Some(true);
-        self.attempts = if taken_over || !self.left_boot { 0 } else { self.attempts + 1 };
+        let found = !self.left_boot && view.state == GensetState::Running;
+        self.attempts = if taken_over || found { 0 } else { self.attempts + 1 };
         self.on_at = now;
         self.run_since = None;
         self.ran = false;
-        if !self.left_boot {
+        if found {
             return Ok(());
         }
         if let Some(off) = before.filter(|off| now.since(*off) < pause) {
@@ -192,13 +198,14 @@ impl Generator {
         if turning.is_none() && policy.feedback {
             return Err("started without knowing whether the engine turns".to_owned());
         }
-        let soc = known.reading(known.wiring.battery.soc).map(|(soc, _)| soc);
+        let full = self
+            .full_since
+            .zip(policy.soc)
+            .is_some_and(|(since, condition)| now.since(since) > condition.stop_for + Span::secs(2));
         match view.reason {
             None => Err("started without a reason".to_owned()),
-            Some(Reason::GeneratorSoc(_))
-                if policy.soc.zip(soc).is_some_and(|(condition, soc)| soc >= condition.stop) =>
-            {
-                Err(format!("started for the charge, which is {soc:?}, in 0.01 %"))
+            Some(Reason::GeneratorSoc(_)) if full => {
+                Err("started for a charge at which it would stop".to_owned())
             }
             Some(reason)
                 if policy.quiet_blocks

@@ -519,37 +519,39 @@ impl Run {
     }
 }
 
-/// The smallest set of faults found that still breaks the house, and what it breaks.
+/// The smallest set of faults found that still breaks the house, and what it breaks. What ends a round is no fault
+/// and stays.
 pub fn shrink(house: &House, failed: Failed, mut tries: usize) -> (House, Failed) {
-    let mut house = house.clone();
+    let stay = house.stay;
+    let (closing, mut faults): (Vec<Fault>, Vec<Fault>) =
+        house.faults.iter().partition(|fault| stay.quiet_for(fault.from).is_some());
+    faults.retain(|fault| fault.from <= failed.second);
+    let with = |faults: &[Fault]| {
+        let mut less = house.clone();
+        less.faults = [faults, &closing].concat();
+        less.faults.sort_by_key(|fault| fault.from);
+        less
+    };
     let mut failed = failed;
-    house.faults.retain(|fault| fault.from <= failed.second);
     let mut parts = 2;
-    while house.faults.len() > 1 && tries > 0 {
-        let size = house.faults.len().div_ceil(parts);
-        let mut smaller = None;
-        for part in 0..house.faults.len().div_ceil(size) {
-            let mut less = house.clone();
-            less.faults.drain(part * size..((part + 1) * size).min(house.faults.len()));
-            tries = tries.saturating_sub(1);
-            if let Err(failure) = live(less.clone(), false) {
-                smaller = Some((less, failure));
-                break;
-            }
-            if tries == 0 {
-                break;
-            }
-        }
+    while faults.len() > 1 && tries > 0 {
+        let size = faults.len().div_ceil(parts);
+        let smaller = (0..faults.len().div_ceil(size)).take(tries).find_map(|part| {
+            let mut less = faults.clone();
+            less.drain(part * size..((part + 1) * size).min(faults.len()));
+            Some((live(with(&less), false).err()?, less))
+        });
+        tries = tries.saturating_sub(parts);
         match smaller {
-            Some((less, failure)) => {
-                (house, failed) = (less, failure);
+            Some((failure, less)) => {
+                (failed, faults) = (failure, less);
                 parts = (parts - 1).max(2);
             }
             None if size == 1 => break,
-            None => parts = (parts * 2).min(house.faults.len()),
+            None => parts = (parts * 2).min(faults.len()),
         }
     }
-    (house, failed)
+    (with(&faults), failed)
 }
 
 /// The faults of a house, one in a line.

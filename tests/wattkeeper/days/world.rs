@@ -76,6 +76,8 @@ pub struct World {
     wall_shift: i64,
     winter: bool,
     setpoint: Option<(f64, i64)>,
+    /// What a stuck contact was told; it follows once it is free.
+    contact: Option<bool>,
     on: bool,
     dice: Dice,
 }
@@ -123,6 +125,7 @@ impl World {
             wall_shift: 0,
             winter: false,
             setpoint: None,
+            contact: None,
             on: house.config.policy.control == Control::On,
             dice: Dice::new(house.seed ^ 0xDEAD_BEEF),
         }
@@ -137,12 +140,9 @@ impl World {
             self.next += 1;
             self.begin(fault, out);
         }
-        for fault in std::mem::take(&mut self.active) {
-            if fault.to > second {
-                self.active.push(fault);
-            } else {
-                self.end(fault.what, out);
-            }
+        let ended: Vec<Fault> = self.active.extract_if(.., |fault| fault.to <= second).collect();
+        for fault in ended {
+            self.end(fault.what, out);
         }
         self.supervised(second);
         self.field.plant.step_steady(1.0);
@@ -186,7 +186,9 @@ impl World {
         let Some(wire) = &mut self.wire else { return };
         let contact = self.field.plant.flows().generator_contact;
         wire.exchange(now, &mut self.field, &self.active, out);
-        if self.is(|what| *what == What::ContactStuck) {
+        let told = self.field.plant.flows().generator_contact;
+        if told != contact && self.is(|what| *what == What::ContactStuck) {
+            self.contact = Some(told);
             self.field.plant.set_contact(contact);
         }
     }
@@ -259,6 +261,11 @@ impl World {
                 out.push(Input::Reload(Box::new(self.policy.clone())));
             }
             What::GridGone => self.set("grid.present", 1.0),
+            What::ContactStuck if !self.is(|what| *what == What::ContactStuck) => {
+                if let Some(told) = self.contact.take() {
+                    self.field.plant.set_contact(told);
+                }
+            }
             What::FailedStarts(_) => self.set("generator.fail_starts", 0.0),
             What::GeneratorFault => self.set("generator.fault", 0.0),
             What::ChargeLimit(_) => self.field.plant.release("battery.charge_limit_current").unwrap(),
@@ -364,7 +371,8 @@ impl World {
                 self.setpoint = None;
                 self.field.plant.release_inverter();
             }
-            (ActuatorKind::GeneratorRun, Order::Run(run)) if !stuck => self.field.plant.set_contact(run),
+            (ActuatorKind::GeneratorRun, Order::Run(run)) if stuck => self.contact = Some(run),
+            (ActuatorKind::GeneratorRun, Order::Run(run)) => self.field.plant.set_contact(run),
             _ => {}
         }
         Some(Outcome::Acknowledged)
