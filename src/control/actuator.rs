@@ -21,6 +21,8 @@ const ATTEMPTS: u8 = 5;
 const AGAIN: Span = Span::secs(1);
 /// How often a given-up order is tried again.
 const RETRY: Span = Span::secs(30);
+/// What a device has accepted must show this soon.
+const SHOWN_WITHIN: Span = Span::secs(3);
 /// No answer for this long counts as a failure: the endpoint itself may be stuck.
 const ANSWER_WITHIN: Span = Span::secs(10);
 /// Somebody else's word in our registers counts when it comes twice within this time.
@@ -52,6 +54,8 @@ pub struct Actuator {
     sent_at: Mono,
     progress: Progress,
     failures: u8,
+    /// How often in a row what is heard denied what the device had accepted.
+    denied: u8,
     writes: u32,
     /// When somebody else's word was last seen in its registers.
     foreign_at: Option<Mono>,
@@ -80,7 +84,17 @@ impl Actuator {
     /// Whether the device refused or contradicted too often.
     #[must_use]
     pub fn given_up(&self) -> bool {
-        self.failures >= ATTEMPTS
+        self.failures >= ATTEMPTS || self.denied >= ATTEMPTS
+    }
+
+    /// What the device shows of the order in force, as of `asked_at`. Accepted and not done is as bad as refused.
+    pub fn shows(&mut self, done: bool, asked_at: Mono) {
+        if done {
+            self.denied = 0;
+        } else if self.progress == Progress::Acknowledged && asked_at.since(self.sent_at) >= SHOWN_WITHIN {
+            self.denied = self.denied.saturating_add(1);
+            self.progress = Progress::Failed;
+        }
     }
 
     /// Somebody else's word stands in its registers. True when that makes it yield from now on.

@@ -489,6 +489,13 @@ impl Site {
             if actuator.yields(now) && spec.kind != ActuatorKind::GeneratorRun {
                 continue;
             }
+            if spec.kind == ActuatorKind::GeneratorRun
+                && self.decision.generator.state != GensetState::External
+                && let Some(contact) = self.state.image.flag(self.config.wiring.generator.contact)
+                && let Some(Order::Run(run)) = actuator.order()
+            {
+                actuator.shows(contact.value == run, contact.asked_at);
+            }
             // Closing the contact is remembered first, so that no power cut makes it happen twice.
             let starts = order == Order::Run(true) && actuator.order() != Some(order);
             if starts && self.state.keeping.holds(now) {

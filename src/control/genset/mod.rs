@@ -267,12 +267,17 @@ impl Genset {
     }
 
     /// The process was away and continues from a snapshot. Silence during the absence is nobody's loss, and what
-    /// the engine did meanwhile is heard before anything is concluded.
+    /// the engine did meanwhile is heard before anything is concluded: what is remembered may be older than its start,
+    /// so a set that is remembered at rest is looked at as after a first start, with its rest, attempts and counters.
     pub fn resume(&mut self, now: Mono) {
         self.latches.resume(now);
         if self.at.is_some() {
             self.at = Some(now);
             self.resumed_at = Some(now);
+            if !self.state.commands() && self.state != GensetState::Lockout {
+                self.state = GensetState::Boot;
+                self.since = now;
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 use super::*;
 use crate::control::decision::GuardState;
 use crate::control::genset::GensetState;
-use crate::control::site::{Alarm, Keepsake, Past};
+use crate::control::site::{Alarm, Command, Keepsake, Outcome, Past};
 
 /// A generator that starts at 30 % on a contact, and an inverter with registers.
 fn manned(change: impl FnOnce(&mut Policy)) -> House {
@@ -52,11 +52,15 @@ impl House {
         let mut input = Some(Input::Due);
         while let Some(due) = input.take() {
             let outputs = self.site.handle(now, &due);
-            orders.extend(outputs.commands.iter().filter_map(|command| match command.order {
-                Order::Run(run) => Some(run),
-                _ => None,
-            }));
-            if let Some(seq) = outputs.keep.filter(|_| stores) {
+            let (commands, keep) = (outputs.commands.clone(), outputs.keep);
+            for command in commands {
+                if let Order::Run(run) = command.order {
+                    orders.push(run);
+                }
+                let Command { actuator, seq, .. } = command;
+                self.site.handle(now, &Input::Wrote { actuator, seq, outcome: Outcome::Acknowledged });
+            }
+            if let Some(seq) = keep.filter(|_| stores) {
                 let wake_at = self.site.handle(now, &Input::Stored(seq)).wake_at;
                 input = (wake_at <= now).then_some(Input::Due);
             }
@@ -175,6 +179,76 @@ fn an_engine_whose_past_is_lost_rests_before_it_is_started() {
     house.killed(1, Past::Lost);
     let started = (0..600).position(|_| house.contact(true) == [true]).unwrap();
     assert!(started >= 299, "started after {started} s");
+}
+
+/// The same with an engine and a contact that can be heard.
+fn heard(change: impl FnOnce(&mut Policy)) -> House {
+    let mut config = manned(|policy| {
+        if let Some(generator) = &mut policy.generator {
+            generator.feedback = true;
+            generator.min_run = Span::ZERO;
+            generator.cool_down = Span::ZERO;
+        }
+        change(policy);
+    })
+    .site
+    .config()
+    .clone();
+    let mut place = |quantity| config.signals.place(Signal::site(quantity, Phase::Total));
+    config.wiring.generator.contact = place(Quantity::GeneratorContact);
+    config.wiring.generator.running = place(Quantity::GeneratorRunning);
+    let house = House { site: Site::new(config), told: Vec::new(), second: 0 };
+    house.at_rest()
+}
+
+impl House {
+    /// From now on contact and engine are heard so.
+    fn engine(&mut self, contact: bool, running: bool) -> &mut Self {
+        let wired = self.wiring().generator;
+        self.tell(wired.contact, Some(i64::from(contact)));
+        self.tell(wired.running, Some(i64::from(running)))
+    }
+}
+
+#[test]
+fn a_memory_older_than_the_start_of_the_engine_does_not_stop_it() {
+    let mut house = heard(|_| {});
+    house.engine(false, false);
+    for _ in 0..5 {
+        house.contact(true);
+    }
+    assert_eq!(house.site.decision().generator.state, GensetState::Stopped);
+    let stale = written_down(&house.kept());
+    // The start that followed was never written down: the disk was full.
+    house.soc(2_500);
+    house.contact(false);
+    house.engine(true, true);
+    house.killed(5, stale);
+    let written: Vec<bool> = (0..30).flat_map(|_| house.contact(true)).collect();
+    assert!(!written.contains(&false), "{written:?}");
+    assert_eq!(house.site.decision().generator.state, GensetState::Running);
+}
+
+#[test]
+fn d15_a_contact_that_stays_closed_after_a_stop_is_told_again_and_then_said() {
+    let mut house = heard(|_| {});
+    house.engine(false, false);
+    house.contact(true);
+    house.contact(true);
+    house.soc(2_500);
+    assert_eq!(house.contact(true), [true]);
+    house.engine(true, true);
+    for _ in 0..20 {
+        house.contact(true);
+    }
+    house.soc(9_000);
+    let stops: Vec<bool> = (0..30).flat_map(|_| house.contact(true)).collect();
+    assert!(stops.len() >= 3 && !stops.contains(&true), "{stops:?}");
+    assert!(house.site.alarms().contains(&Alarm::OrderGivenUp(1)), "{:?}", house.site.alarms());
+    house.engine(false, false);
+    house.contact(true);
+    house.contact(true);
+    assert!(!house.site.alarms().contains(&Alarm::OrderGivenUp(1)));
 }
 
 #[test]
