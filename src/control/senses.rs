@@ -85,6 +85,7 @@ struct Frozen {
     /// Since when it counts as frozen, and how often it moved again.
     since: Option<Mono>,
     moved: u8,
+    moved_at: Mono,
 }
 
 /// This many samples must be the same, over this time and the meter's own lag, with the inverters this far from where
@@ -92,8 +93,10 @@ struct Frozen {
 const SAME: u8 = 20;
 const SAME_FOR: Span = Span::secs(10);
 const STRAYED: Watts = Watts(200);
-/// A meter that was frozen must move this often before it is believed.
+/// A meter that was frozen and moved is believed after this many samples over this time, in which it moves on or the
+/// inverters rest.
 const MOVED: u8 = 10;
+const MOVED_FOR: Span = Span::secs(5);
 
 impl Frozen {
     /// How far a meter with this reading, as late as that, may be trusted, as far as its movement tells.
@@ -108,17 +111,22 @@ impl Frozen {
                     if long && self.since.is_none() {
                         self.since = Some(now);
                     }
+                    self.moved = 0;
                 } else {
                     (self.strayed_at, self.since_strayed) = (None, 0);
+                    self.moved = self.moved.saturating_add(u8::from(self.moved > 0));
                 }
-                self.moved = 0;
             } else {
+                if self.moved == 0 {
+                    self.moved_at = grid.asked_at;
+                }
                 self.moved = self.moved.saturating_add(1);
                 self.phases = Some(grid.phases);
                 self.inverters = inverters;
                 (self.strayed_at, self.since_strayed) = (None, 0);
-                self.since = self.since.filter(|_| self.moved < MOVED);
             }
+            let alive = self.moved >= MOVED && grid.asked_at.since(self.moved_at) >= MOVED_FOR;
+            self.since = self.since.filter(|_| !alive);
         }
         match self.since {
             None => Stage::Good,

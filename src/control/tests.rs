@@ -310,6 +310,24 @@ fn d3_a_frozen_meter_does_not_lead_the_battery_to_its_limit() {
 }
 
 #[test]
+fn d3_a_meter_that_was_frozen_and_is_quiet_after_it_moved_is_believed_again() {
+    let mut house = single(|policy, _| policy.regulator.ramp = Some(Watts(100)));
+    house.grid([400, 0, 0]);
+    for _ in 0..90 {
+        let order = house.order(1);
+        house.inverter(0, [i64::from(order), 0, 0]);
+    }
+    assert_eq!((house.order(1), house.why().as_str()), (0, "implausible(meter)"));
+    // The inverter rests, the load stands still: a meter without noise has nothing else to say.
+    house.inverter(0, [0, 0, 0]);
+    house.grid([1_700, 0, 0]);
+    house.after(5);
+    assert_eq!(house.why(), "implausible(meter)", "one word is no proof yet");
+    house.after(10);
+    assert!(house.order(5) > 0, "{}", house.why());
+}
+
+#[test]
 fn d3_a_quiet_meter_that_is_late_is_not_taken_for_frozen_when_the_inverters_answer_a_step_first() {
     let mut house = single(|policy, _| policy.regulator.meter_lag = Some(Span::secs(3)));
     // At rest to the watt for longer than any freeze, then a step behind the inverter: it tells at once, the meter

@@ -85,7 +85,7 @@ cases! {
     every_hiccup_on_the_meters_wire_goes_unnoticed_in_the_house => trials::wire_of_the_meter;
     every_hiccup_on_the_wire_of_the_gx_goes_unnoticed_in_the_house => trials::wire_of_the_gx;
     values_that_are_lost_end_in_nothing_ordered_and_come_back_by_themselves => trials::values;
-    a_meter_that_freezes_in_a_step_is_found_out_before_the_orders_run_away => trials::frozen_meter;
+    a_meter_that_freezes_while_the_load_climbs_is_found_out_before_the_orders_run_away => trials::frozen_meter;
     a_reboot_and_ignored_writes_end_well => trials::devices;
     m1_another_masters_writes_are_named_and_yielded_to => trials::second_writer;
     a_low_battery_starts_the_generator_once_and_stops_it_once_over_the_contact => off_grid::over_the_contact;
