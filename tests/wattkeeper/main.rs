@@ -7,8 +7,6 @@ mod cost;
 mod days;
 mod faults;
 mod fuzz;
-mod fuzz_store;
-mod fuzz_words;
 mod loops;
 mod readme;
 mod rig;

@@ -12,6 +12,8 @@ use crate::device::mistake::Mistake;
 pub const MOST_BYTES: usize = 1 << 20;
 /// As many mistakes as anybody corrects in one go; what comes after them is not looked for.
 pub const MOST_MISTAKES: usize = 100;
+/// Longer lines were not written by a person: nobody reads them again to find out what was meant.
+const LONGEST_LINE: usize = 2_048;
 /// How many lines above a place that makes no sense the cause is looked for.
 const LOOK_BACK: usize = 3;
 
@@ -56,10 +58,13 @@ pub fn parse<'a>(file: &str, lines: &Lines<'a>) -> Result<Spanned<DeTable<'a>>, 
     if errors.is_empty() {
         return Ok(document);
     }
-    let mut told = BTreeSet::new();
+    let (mut noticed, mut told) = (BTreeSet::new(), BTreeSet::new());
     let mut mistakes = Vec::new();
     for error in errors.iter().take(MOST_MISTAKES) {
         let found = error.span().map_or(1, |span| lines.number(span.start));
+        if !noticed.insert(found) {
+            continue;
+        }
         let line = culprit(lines, found);
         // What else is wrong with a line is mostly the same slip again.
         if told.insert(line) {
@@ -94,7 +99,7 @@ pub fn too_long(file: &str, bytes: u64) -> Mistake {
 }
 
 fn is_sound(line: &str) -> bool {
-    DeTable::parse(line).is_ok()
+    line.len() <= LONGEST_LINE && DeTable::parse(line).is_ok()
 }
 
 fn opens(line: &str) -> bool {
@@ -120,7 +125,8 @@ fn way_out(line: &str, message: &str) -> String {
             format!("remove `{written}`: it is said twice, and the other one may be the right one")
         };
     }
-    match rewrites(written).into_iter().find(|text| text != written && is_sound(text)) {
+    let rewrites = if written.len() <= LONGEST_LINE { rewrites(written) } else { Vec::new() };
+    match rewrites.into_iter().find(|text| text != written && is_sound(text)) {
         Some(right) => format!("write `{right}` instead of `{written}`"),
         None => "put `#` before this line to leave it out, or correct it".to_owned(),
     }
