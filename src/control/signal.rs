@@ -372,6 +372,19 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_keeps_its_place_also_when_the_site_is_read_back() {
+        let mut signals = Signals::default();
+        let [grid, house] = ["grid.power", "battery.house.soc"].map(|name| Signal::parse(name).unwrap());
+        for (signal, place) in [(&grid, 0), (&house, 1), (&grid, 0)] {
+            assert_eq!(signals.place(signal.clone()), Some(SignalId(place)));
+        }
+        let back: Signals = postcard::from_bytes(&postcard::to_allocvec(&signals).unwrap()).unwrap();
+        assert_eq!(back, signals);
+        assert_eq!((back.find(&house), back.len()), (Some(SignalId(1)), 2));
+        assert_eq!(back.named("battery.garage.soc"), None);
+    }
+
+    #[test]
     fn a_name_that_means_nothing_is_no_signal() {
         for name in ["", "battery", "battery.soul", "grid.power.l4", "wind.power"] {
             assert_eq!(Signal::parse(name), None, "{name}");

@@ -19,6 +19,9 @@ use super::value::Typed;
 /// Tables of things that the operator names.
 const NAMED: [&str; 4] = ["device", "policy.schedule", "policy.plan", "policy.outage"];
 
+/// More files than any profile is made of.
+const MOST_FILES: usize = 32;
+
 /// What is laid over a profile's file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -135,6 +138,17 @@ fn files(
             let (file, line) = origin.place();
             Mistake { file, line, key: "extends".to_owned(), cause, way_out }
         };
+        // Files that name their bases twice would be read twice as often with each of them.
+        if layers.len().saturating_add(open.len()) > MOST_FILES {
+            let cause =
+                format!("it builds on more than {MOST_FILES} profiles, or on some of them many times");
+            let way_out = format!("remove `\"{name}\"` here, and name each profile in one place only");
+            layer.tainted.insert(String::new());
+            if !mistakes.iter().any(|known| known.cause == cause) {
+                mistakes.push(refuse(cause, way_out));
+            }
+            break;
+        }
         match base(name, text.folder.as_deref()) {
             Ok(base) if open.contains(&base.file) => mistakes.push(refuse(
                 format!("`{name}` builds on this file again: {} -> {}", open.join(" -> "), base.file),

@@ -312,7 +312,7 @@ impl<'a> Section<'a> {
 
     /// Tables written as `[[key]]`, as a list, or as a single one.
     pub fn sections(&mut self, report: &mut Report, key: &'static str) -> Vec<Section<'a>> {
-        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(value) = self.get(key).filter(|_| !report.is_full()) else { return Vec::new() };
         let list: Vec<&'a Spanned<DeValue<'a>>> = match value.get_ref() {
             DeValue::Array(list) => list.iter().collect(),
             _ => vec![value],

@@ -99,6 +99,15 @@ proptest! {
 }
 
 #[test]
+fn a_ledger_among_the_sections_cannot_tell_the_counters_where_they_stopped() {
+    let ledger = r#"{"at":0,"grid_import":0,"grid_export":0,"battery_charge":0,"battery_discharge":0,"pv":0,"load":0,"generator":0}"#;
+    let mut rows = Rows::of(&folder::record(3)).unwrap();
+    let good = rows.record().unwrap();
+    rows.remembered.insert("ledger".to_owned(), ledger.to_owned());
+    assert_eq!(rows.record().unwrap(), good);
+}
+
+#[test]
 fn no_file_can_make_the_store_panic_or_refuse_to_start() {
     let kept = folder::Folder::holding(&folder::record(3));
     let good = fs::read(kept.file()).unwrap();
