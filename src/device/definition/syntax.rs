@@ -99,7 +99,7 @@ pub fn too_long(file: &str, bytes: u64) -> Mistake {
 }
 
 fn is_sound(line: &str) -> bool {
-    line.len() <= LONGEST_LINE && DeTable::parse(line).is_ok()
+    DeTable::parse(line).is_ok()
 }
 
 fn opens(line: &str) -> bool {
@@ -109,11 +109,13 @@ fn opens(line: &str) -> bool {
 
 /// The line that is at fault: an open bracket or quote is noticed only below it.
 fn culprit(lines: &Lines<'_>, found: usize) -> usize {
-    if !is_sound(lines.line(found)) {
+    let long = |line: &str| line.len() > LONGEST_LINE;
+    let broken = |line: &str| !long(line) && !is_sound(line);
+    if long(lines.line(found)) || broken(lines.line(found)) {
         return found;
     }
     let above = (1..=LOOK_BACK).filter_map(|back| found.checked_sub(back)).filter(|line| *line > 0);
-    above.into_iter().find(|line| !is_sound(lines.line(*line))).unwrap_or(found)
+    above.into_iter().find(|line| broken(lines.line(*line))).unwrap_or(found)
 }
 
 fn way_out(line: &str, message: &str) -> String {
