@@ -85,6 +85,7 @@ fn no_input_makes_a_decoder_panic_hang_or_take_a_mebibyte() {
     let inputs = number("WATTKEEPER_FUZZ").unwrap_or(500);
     let from = number("WATTKEEPER_FUZZ_FROM").unwrap_or(1);
     let only = std::env::var("WATTKEEPER_FUZZ_ONLY").ok();
+    assert!(only.as_ref().is_none_or(|only| DECODERS.iter().any(|known| known.name == only)), "{only:?}");
     for decoder in DECODERS.iter().filter(|decoder| only.as_ref().is_none_or(|only| only == decoder.name)) {
         let seeds = (decoder.seeds)();
         let mut worst = Worst::default();

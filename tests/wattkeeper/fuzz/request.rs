@@ -1,7 +1,6 @@
 //! Whatever a client sends to page, API and metrics: it is answered or the connection ends.
 
-use std::io::Cursor;
-
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use wattkeeper::services::Face;
@@ -21,11 +20,14 @@ thread_local! {
     };
 }
 
-/// One connection that sends these bytes and then nothing more.
+/// One connection that sends these bytes and then says nothing more.
 pub fn request(bytes: &[u8]) {
     SERVED.with(|served| {
-        let stream = tokio::io::join(Cursor::new(bytes.to_vec()), tokio::io::sink());
-        served.runtime.block_on(served.face.clone().converse(stream));
+        served.runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(bytes.len().max(1));
+            client.write_all(bytes).await.unwrap();
+            served.face.clone().converse(tokio::io::join(server, tokio::io::sink())).await;
+        });
     });
 }
 
@@ -58,4 +60,20 @@ pub fn seeds() -> Vec<Vec<u8>> {
         .map(str::to_owned),
     );
     seeds.into_iter().map(String::into_bytes).collect()
+}
+
+#[test]
+fn whoever_asks_for_a_page_is_answered_and_sent_away_when_nothing_more_comes() {
+    SERVED.with(|served| {
+        served.runtime.block_on(async {
+            for seed in seeds().into_iter().take(9) {
+                let (mut client, server) = tokio::io::duplex(1 << 18);
+                client.write_all(&seed).await.unwrap();
+                served.face.clone().converse(server).await;
+                let mut answer = Vec::new();
+                client.read_to_end(&mut answer).await.unwrap();
+                assert!(answer.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&seed));
+            }
+        });
+    });
 }
