@@ -42,13 +42,22 @@ const LONGEST: u64 = 4 << 20;
 
 /// The JSON at a path of the API.
 pub fn get<T: DeserializeOwned>(daemon: SocketAddr, path: &str) -> Result<T, AskError> {
-    let body = fetch(daemon, path, "application/json")?;
-    serde_json::from_slice(&body).map_err(|error| AskError::Strange(daemon, error.to_string()))
+    decoded(&fetch(daemon, path, "application/json")?).map_err(|strange| AskError::Strange(daemon, strange))
+}
+
+/// The JSON in a whole answer.
+///
+/// # Errors
+/// What is strange about it.
+pub fn decoded<T: DeserializeOwned>(answer: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body(answer)?).map_err(|error| error.to_string())
 }
 
 /// The same for a person.
 pub fn get_text(daemon: SocketAddr, path: &str) -> Result<String, AskError> {
-    fetch(daemon, path, "text/plain").map(|body| String::from_utf8_lossy(&body).into_owned())
+    let answer = fetch(daemon, path, "text/plain")?;
+    let text = body(&answer).map(|body| String::from_utf8_lossy(body).into_owned());
+    text.map_err(|strange| AskError::Strange(daemon, strange))
 }
 
 fn fetch(daemon: SocketAddr, path: &str, accept: &str) -> Result<Vec<u8>, AskError> {
@@ -60,13 +69,15 @@ fn fetch(daemon: SocketAddr, path: &str, accept: &str) -> Result<Vec<u8>, AskErr
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {daemon}\r\nAccept: {accept}\r\n\r\n").map_err(nobody)?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).map_err(nobody)?;
-    let strange = |what: &str| AskError::Strange(daemon, what.to_owned());
-    let end =
-        answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(|| strange("no HTTP answer"))?;
-    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).into_owned();
-    let status = head.split_whitespace().nth(1).unwrap_or_default();
-    if status != "200" {
-        return Err(strange(head.lines().next().unwrap_or("no status line")));
+    Ok(answer)
+}
+
+/// What stands below the head of an answer; one that says no is strange.
+fn body(answer: &[u8]) -> Result<&[u8], String> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no HTTP answer")?;
+    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default());
+    if head.split_whitespace().nth(1) != Some("200") {
+        return Err(head.lines().find(|line| !line.is_empty()).unwrap_or("no status line").to_owned());
     }
-    Ok(answer.split_off(end.saturating_add(4)))
+    Ok(answer.get(end.saturating_add(4)..).unwrap_or_default())
 }

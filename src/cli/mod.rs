@@ -21,6 +21,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+pub use client::decoded;
+pub use status::text as status_text;
+
 /// Keeps the lights on: battery, generator and grid connection, over Modbus TCP
 #[derive(Debug, Parser)]
 #[command(

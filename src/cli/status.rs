@@ -44,6 +44,7 @@ pub fn watts(state: &Published, quantity: &str) -> String {
 }
 
 /// The site in a few lines.
+#[must_use]
 pub fn text(state: &Published) -> String {
     let mut out = String::new();
     let control = match state.control {

@@ -5,6 +5,8 @@
 //! that a decision never looks up a name. The names here are an interface: API, metrics, profiles and
 //! scenarios spell them the same.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The fixed-point unit in which a quantity's value is carried as an `i64`.
@@ -222,7 +224,7 @@ impl Phase {
 pub struct SignalId(pub u16);
 
 /// What a signal is: a quantity of one phase, of a named device or of the site (`None`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Signal {
     /// The kind of knowledge.
     pub quantity: Quantity,
@@ -281,8 +283,25 @@ impl Signal {
 
 /// The signals of one site and their places in the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Signal>", into = "Vec<Signal>")]
 pub struct Signals {
     list: Vec<Signal>,
+    /// Where each of them stands: a large site has thousands, and each is looked for when its profile is read.
+    places: BTreeMap<Signal, SignalId>,
+}
+
+impl From<Vec<Signal>> for Signals {
+    fn from(list: Vec<Signal>) -> Self {
+        let places =
+            (0..u16::MAX).zip(&list).rev().map(|(at, signal)| (signal.clone(), SignalId(at))).collect();
+        Self { list, places }
+    }
+}
+
+impl From<Signals> for Vec<Signal> {
+    fn from(signals: Signals) -> Self {
+        signals.list
+    }
 }
 
 impl Signals {
@@ -292,15 +311,15 @@ impl Signals {
             return Some(found);
         }
         let id = u16::try_from(self.list.len()).ok().filter(|id| *id < u16::MAX)?;
-        self.list.push(signal);
+        self.list.push(signal.clone());
+        self.places.insert(signal, SignalId(id));
         Some(SignalId(id))
     }
 
     /// The place of a signal that exists.
     #[must_use]
     pub fn find(&self, signal: &Signal) -> Option<SignalId> {
-        let at = self.list.iter().position(|known| known == signal)?;
-        u16::try_from(at).ok().map(SignalId)
+        self.places.get(signal).copied()
     }
 
     /// The place of the signal with this dotted name.
@@ -350,6 +369,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_signal_keeps_its_place_also_when_the_site_is_read_back() {
+        let mut signals = Signals::default();
+        let [grid, house] = ["grid.power", "battery.house.soc"].map(|name| Signal::parse(name).unwrap());
+        for (signal, place) in [(&grid, 0), (&house, 1), (&grid, 0)] {
+            assert_eq!(signals.place(signal.clone()), Some(SignalId(place)));
+        }
+        let back: Signals = postcard::from_bytes(&postcard::to_allocvec(&signals).unwrap()).unwrap();
+        assert_eq!(back, signals);
+        assert_eq!((back.find(&house), back.len()), (Some(SignalId(1)), 2));
+        assert_eq!(back.named("battery.garage.soc"), None);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The definitions that come with the product.
 
+use std::sync::{Arc, OnceLock};
+
+use super::definition::Definition;
+
 /// Name and text of each.
 const SHIPPED: [(&str, &str); 7] = [
     ("gensets/dse-gencomm", include_str!("../../profiles/devices/gensets/dse-gencomm.toml")),
@@ -18,6 +22,15 @@ const SHIPPED: [(&str, &str); 7] = [
 #[must_use]
 pub fn shipped(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// A shipped definition, read once in the life of the process.
+#[must_use]
+pub fn definition(name: &str) -> Option<Arc<Definition>> {
+    static READ: [OnceLock<Option<Arc<Definition>>>; SHIPPED.len()] =
+        [const { OnceLock::new() }; SHIPPED.len()];
+    let (read, (name, text)) = READ.iter().zip(SHIPPED).find(|(_, (known, _))| *known == name)?;
+    read.get_or_init(|| Definition::parse(text, name).ok().map(Arc::new)).clone()
 }
 
 /// The names of all shipped definitions.

@@ -4,6 +4,9 @@
 //! it, so none of them can disagree. Defaults are those of `control::policy` and of the drafts; they are read
 //! from there and written nowhere else.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
 use super::measure::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
 use super::timed::{OutageDraft, SlotDraft};
@@ -24,11 +27,11 @@ pub struct Key<D: 'static> {
     set: fn(&mut D, &Typed) -> bool,
 }
 
-impl<D: Default> Key<D> {
-    /// What holds when nobody says anything.
+impl<D> Key<D> {
+    /// What holds when nobody says anything: the value in a part that nobody has touched.
     #[must_use]
-    pub fn default_value(&self) -> Option<Typed> {
-        (self.get)(&D::default())
+    pub fn default_value(&self, untouched: &D) -> Option<Typed> {
+        (self.get)(untouched)
     }
 
     /// Puts a value in its place; false when the value has the wrong shape, which reading excludes.
@@ -276,22 +279,58 @@ pub struct KeyDoc {
 
 /// All keys, made once: reading looks them up for every line.
 pub(super) fn table() -> &'static [KeyDoc] {
-    static TABLE: std::sync::OnceLock<Vec<KeyDoc>> = std::sync::OnceLock::new();
-    TABLE.get_or_init(keys)
+    static TABLE: LazyLock<Vec<KeyDoc>> = LazyLock::new(keys);
+    &TABLE
 }
 
-/// The paths of all keys.
-pub(super) fn paths() -> impl Iterator<Item = &'static str> {
-    let site = SITE.iter().map(|key| key.path).chain(DEVICE.iter().map(|key| key.path));
-    let timed = WINDOW.iter().map(|key| key.path).chain(SLOT.iter().map(|key| key.path));
-    site.chain(timed).chain(OUTAGE.iter().map(|key| key.path)).chain([EXTENDS.0, UNITS.0])
+/// The key that a dotted path means, with the operator's names in place of `NAME`.
+pub(super) fn lookup(path: &str) -> Option<&'static KeyDoc> {
+    static PLACES: LazyLock<BTreeMap<&str, &KeyDoc>> =
+        LazyLock::new(|| table().iter().map(|key| (key.path, key)).collect());
+    PLACES.get(pattern(path).as_str()).copied()
+}
+
+/// Every table that keys lie in, with the first of them.
+pub(super) fn tables() -> &'static BTreeMap<&'static str, &'static KeyDoc> {
+    static TABLES: LazyLock<BTreeMap<&str, &KeyDoc>> = LazyLock::new(|| {
+        let mut tables = BTreeMap::new();
+        for key in table() {
+            for above in key.path.match_indices('.').filter_map(|(end, _)| key.path.get(..end)) {
+                tables.entry(above).or_insert(key);
+            }
+        }
+        tables
+    });
+    &TABLES
+}
+
+/// The first key below this dotted path; none when it is no table.
+pub(super) fn first_below(path: &str) -> Option<&'static KeyDoc> {
+    tables().get(pattern(path).as_str()).copied()
+}
+
+/// A path with `NAME` wherever the operator chooses.
+pub(super) fn pattern(path: &str) -> String {
+    let mut words: Vec<&str> = path.split('.').collect();
+    let named: &[usize] = match words.as_slice() {
+        ["device", _, "units", ..] => &[1, 3],
+        ["device", ..] => &[1],
+        ["policy", "schedule" | "plan" | "outage", ..] => &[2],
+        _ => &[],
+    };
+    for at in named {
+        if let Some(word) = words.get_mut(*at) {
+            *word = "NAME";
+        }
+    }
+    words.join(".")
 }
 
 /// Every key, in the order of the documentation.
 #[must_use]
 pub fn keys() -> Vec<KeyDoc> {
-    fn doc<D: Default>(key: &Key<D>) -> KeyDoc {
-        let default = key.default_value().filter(|_| key.path != "schema");
+    fn doc<D>(key: &Key<D>, untouched: &D) -> KeyDoc {
+        let default = key.default_value(untouched).filter(|_| key.path != "schema");
         KeyDoc {
             path: key.path,
             accepts: key.kind.accepts(),
@@ -309,15 +348,19 @@ pub fn keys() -> Vec<KeyDoc> {
         kind,
         optional: false,
     };
+    fn docs<D: Default>(keys: &[Key<D>]) -> impl Iterator<Item = KeyDoc> {
+        let untouched = D::default();
+        keys.iter().map(move |key| doc(key, &untouched))
+    }
     let (schema, site) = SITE.split_at(1);
-    let mut all: Vec<KeyDoc> = schema.iter().map(doc).collect();
+    let mut all: Vec<KeyDoc> = docs(schema).collect();
     all.push(extra(EXTENDS));
-    all.extend(site.iter().map(doc));
-    all.extend(DEVICE.iter().map(doc));
+    all.extend(docs(site));
+    all.extend(docs(DEVICE));
     all.push(extra(UNITS));
-    all.extend(WINDOW.iter().map(doc));
-    all.extend(SLOT.iter().map(doc));
-    all.extend(OUTAGE.iter().map(doc));
+    all.extend(docs(WINDOW));
+    all.extend(docs(SLOT));
+    all.extend(docs(OUTAGE));
     all
 }
 

@@ -1,5 +1,6 @@
 //! One layer of a profile as it was written: every leaf with its file and line, every mistake in it at once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::{DeTable, DeValue};
@@ -26,6 +27,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Its line; 0 when it is in no file.
+    fn line(&self) -> usize {
+        match self {
+            Self::File(_, line) => *line,
+            Self::Default | Self::Environment(_) | Self::CommandLine => 0,
+        }
+    }
+
     /// File and line as a [`Mistake`] names them.
     #[must_use]
     pub fn place(&self) -> (String, usize) {
@@ -93,12 +102,22 @@ pub struct Layer {
 
 /// Names that a device or window cannot have, because signals are spelled with them.
 const RESERVED: &[&str] = &["l1", "l2", "l3", "dc", "in", "out"];
+/// More words than any key has.
+pub(super) const DEEPEST: usize = 8;
 
 /// A leaf before it is looked at.
 pub(super) struct Raw {
     pub segments: Vec<String>,
+    /// The segments with dots between them.
+    pub written: String,
     pub value: toml::Value,
     pub origin: Origin,
+}
+
+impl Raw {
+    fn new(segments: Vec<String>, value: toml::Value, origin: Origin) -> Self {
+        Self { written: segments.join("."), segments, value, origin }
+    }
 }
 
 /// Reads a file's text.
@@ -115,7 +134,7 @@ pub fn file(name: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Layer {
     let mut layer = Layer::default();
     let reader = Reader { file: name, text, lines: &lines };
     reader.walk(document.get_ref(), &[], &mut raws, &mut layer);
-    raws.sort_by_key(|raw| raw.origin.place().1);
+    raws.sort_by_key(|raw| raw.origin.line());
     take_extends(&mut raws, &mut layer, mistakes);
     if !raws.iter().any(|raw| raw.segments == ["schema"]) {
         layer.tainted.insert("schema".to_owned());
@@ -187,8 +206,7 @@ pub fn edits(edits: &[(String, toml::Value)], mistakes: &mut Vec<Mistake>) -> La
 }
 
 fn push_text(segments: Vec<String>, text: &str, origin: &Origin, raws: &mut Vec<Raw>) {
-    let path = canonical(&segments);
-    let value = match lookup(&path) {
+    let value = match keys::lookup(&canonical(&segments)) {
         Some(key) => key.kind.toml_of_text(text),
         None => Kind::Flag.toml_of_text(text),
     };
@@ -230,7 +248,7 @@ impl Reader<'_> {
             let line = self.lines.number(key.span().start);
             let origin = Origin::File(self.file.to_owned(), line);
             let DeValue::Table(inner) = value.get_ref() else {
-                raws.push(Raw { segments, value: plain(value.get_ref()), origin });
+                raws.push(Raw::new(segments, plain(value.get_ref()), origin));
                 continue;
             };
             let path = segments.join(".");
@@ -255,7 +273,7 @@ fn flatten(segments: Vec<String>, value: toml::Value, origin: &Origin, raws: &mu
                 flatten(inner, value, origin, raws);
             }
         }
-        value => raws.push(Raw { segments, value, origin: origin.clone() }),
+        value => raws.push(Raw::new(segments, value, origin.clone())),
     }
 }
 
@@ -294,41 +312,37 @@ fn take_extends(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
 
 /// The one spelling of a key: `start = { soc = 40 }` and `[soc] start = 40` are the same.
 pub(super) fn canonical(segments: &[String]) -> String {
-    let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+    aliased(segments).unwrap_or_else(|| segments.join("."))
+}
+
+/// The one spelling of a key that is written in another.
+fn aliased(segments: &[String]) -> Option<String> {
     let quantity = |word: &str| ["soc", "load", "current", "voltage"].contains(&word);
-    match words.as_slice() {
-        ["policy", "generator", edge @ ("start" | "stop"), what] if quantity(what) => {
-            format!("policy.generator.{what}.{edge}")
+    let [policy, generator, rest @ ..] = segments else { return None };
+    if policy != "policy" || generator != "generator" {
+        return None;
+    }
+    match rest.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [edge @ ("start" | "stop"), what] if quantity(what) => {
+            Some(format!("policy.generator.{what}.{edge}"))
         }
-        ["policy", "generator", "quiet", edge @ ("start" | "stop"), what] if quantity(what) => {
-            format!("policy.generator.{what}.quiet.{edge}")
+        ["quiet", edge @ ("start" | "stop"), what] if quantity(what) => {
+            Some(format!("policy.generator.{what}.quiet.{edge}"))
         }
-        _ => words.join("."),
+        _ => None,
     }
 }
 
-/// The key that a dotted path means, with the operator's names in place of `NAME`.
-pub fn lookup(path: &str) -> Option<&'static KeyDoc> {
-    keys::table().iter().find(|key| matches(key.path, path))
-}
-
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
-    pattern.split('.').count() == path.split('.').count()
-        && pattern.split('.').zip(path.split('.')).all(|(want, have)| want == "NAME" || want == have)
-}
-
 fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
-    let table = keys::table();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     for raw in raws {
         if mistakes.len() >= MOST_MISTAKES {
             return;
         }
-        let written = raw.segments.join(".");
         let path = canonical(&raw.segments);
-        let Some(key) = table.iter().find(|key| matches(key.path, &path)) else {
-            mistakes.push(unknown(&raw, &path, table, layer));
+        let Some(key) = keys::lookup(&path) else {
+            mistakes.push(unknown(&raw, &path, layer));
             continue;
         };
         if let Some(name) = bad_name(key.path, &path) {
@@ -339,11 +353,11 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
             continue;
         }
         // On the command line, what is said later replaces what was said before.
-        let before = seen.insert(path.clone(), written.clone());
+        let before = seen.insert(path.clone(), raw.written.clone());
         if let Some(before) = before.filter(|_| raw.origin != Origin::CommandLine) {
             mistakes.push(mistake(
                 &raw,
-                format!("`{before}` and `{written}` say the same thing twice"),
+                format!("`{before}` and `{}` say the same thing twice", raw.written),
                 format!("remove `{}`, or the other one", short(&raw)),
             ));
         }
@@ -363,15 +377,14 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
 /// As much of a key as tells it from its neighbours on the same line.
 fn short(raw: &Raw) -> String {
     let written = &raw.segments;
-    let aliased = canonical(written) != written.join(".");
-    let from = written.len().saturating_sub(if aliased { 2 } else { 1 });
+    let from = written.len().saturating_sub(if aliased(written).is_some() { 2 } else { 1 });
     written.get(from..).unwrap_or_default().join(".")
 }
 
 fn refused(raw: &Raw, refusal: Refusal) -> Mistake {
     let way_out = format!(
         "write `{}`; {}",
-        raw.origin.setting(&raw.segments.join("."), &short(raw), &refusal.instead),
+        raw.origin.setting(&raw.written, &short(raw), &refusal.instead),
         refusal.choice
     );
     mistake(raw, refusal.cause, way_out)
@@ -381,7 +394,7 @@ pub(super) fn mistake(raw: &Raw, cause: String, way_out: String) -> Mistake {
     let (file, line) = raw.origin.place();
     let key = match &raw.origin {
         Origin::Environment(variable) => variable.clone(),
-        Origin::Default | Origin::File(..) | Origin::CommandLine => raw.segments.join("."),
+        Origin::Default | Origin::File(..) | Origin::CommandLine => raw.written.clone(),
     };
     Mistake { file, line, key, cause, way_out }
 }
@@ -401,32 +414,25 @@ pub(super) fn is_name(name: &str) -> bool {
 
 /// A setting without a value, with the value that its key has anyway.
 fn with_value(word: &str) -> String {
-    let key = lookup(word.trim());
+    let key = keys::lookup(word.trim());
     let value = key.map_or("25".to_owned(), |key| {
         key.default.clone().unwrap_or_else(|| key.kind.repair(&toml::Value::Boolean(false)))
     });
     format!("{}={}", word.trim(), value.trim_matches('"'))
 }
 
-fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistake {
+fn unknown(raw: &Raw, path: &str, layer: &mut Layer) -> Mistake {
     layer.tainted.insert(path.to_owned());
-    for key in table {
-        if let Some(leaf) = prefix_of(path, key.path) {
-            layer.tainted.insert(leaf.clone());
-            let instead = key.kind.repair(&raw.value);
-            return mistake(
-                raw,
-                format!("`{leaf}` takes a value, not a table"),
-                format!(
-                    "write `{}`; it takes {}",
-                    raw.origin.setting(&leaf, last(&leaf), &instead),
-                    key.accepts
-                ),
-            );
-        }
+    if let Some((leaf, key)) = key_above(path) {
+        layer.tainted.insert(leaf.to_owned());
+        let instead = key.kind.repair(&raw.value);
+        return mistake(
+            raw,
+            format!("`{leaf}` takes a value, not a table"),
+            format!("write `{}`; it takes {}", raw.origin.setting(leaf, last(leaf), &instead), key.accepts),
+        );
     }
-    let below = |key: &&KeyDoc| prefix_of(key.path, path).is_some() || is_table(key.path, path);
-    if let Some(first) = table.iter().find(below) {
+    if let Some(first) = keys::first_below(path) {
         return mistake(
             raw,
             format!("`{path}` is a table, not a value"),
@@ -437,12 +443,12 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
             ),
         );
     }
-    let Some(near) = nearest_key(path, table) else {
+    let Some(near) = nearest_key(path) else {
         let way_out = format!("remove `{}`; `wattkeeper check --keys` lists every key", last(path));
         return mistake(raw, "unknown key".to_owned(), way_out);
     };
     layer.tainted.insert(near.clone());
-    let written = raw.segments.join(".");
+    let written = raw.written.as_str();
     let way_out = match (&raw.origin, near.rsplit_once('.'), written.rsplit_once('.')) {
         (Origin::Environment(_) | Origin::CommandLine, ..) => {
             format!("write `{}`", raw.origin.setting(&near, &near, &show(&raw.value)))
@@ -454,8 +460,8 @@ fn unknown(raw: &Raw, path: &str, table: &[KeyDoc], layer: &mut Layer) -> Mistak
         (_, None, Some((_, wrong))) if wrong == near => {
             format!("move `{wrong}` to the top of the file, above the first table")
         }
-        (_, Some((table, word)), _) if word == last(&written) => format!("move `{word}` below `[{table}]`"),
-        _ => format!("remove `{}`, and write `{near}` instead if that was meant", last(&written)),
+        (_, Some((table, word)), _) if word == last(written) => format!("move `{word}` below `[{table}]`"),
+        _ => format!("remove `{}`, and write `{near}` instead if that was meant", last(written)),
     };
     let near = match &raw.origin {
         Origin::Environment(_) => variable(&near),
@@ -472,44 +478,44 @@ pub(super) fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-/// The leading part of `path` that `pattern` matches, when `path` goes on below it.
-fn prefix_of(path: &str, pattern: &str) -> Option<String> {
-    let want = pattern.split('.').count();
-    let segments: Vec<&str> = path.split('.').collect();
-    let head = segments.get(..want).filter(|_| segments.len() > want)?.join(".");
-    matches(pattern, &head).then_some(head)
+/// The key that lies above `path`, which goes on below it.
+fn key_above(path: &str) -> Option<(&str, &'static KeyDoc)> {
+    let heads = path.match_indices('.').filter_map(|(end, _)| path.get(..end));
+    heads.take(DEEPEST).find_map(|head| Some((head, keys::lookup(head)?)))
 }
 
-/// Whether a key of this pattern lies below `path`.
-pub(super) fn is_table(pattern: &str, path: &str) -> bool {
-    let want = path.split('.').count();
-    let segments: Vec<&str> = pattern.split('.').collect();
-    segments.get(..want).is_some_and(|head| segments.len() > want && matches(&head.join("."), path))
+/// A known path with the operator's names in it, where it has names.
+pub(super) fn named<'k>(known: &'k str, segments: &[&str]) -> Cow<'k, str> {
+    if !known.contains("NAME") {
+        return Cow::Borrowed(known);
+    }
+    let words = known.split('.').enumerate().map(|(at, word)| match word {
+        "NAME" => segments.get(at).copied().unwrap_or("NAME"),
+        word => word,
+    });
+    Cow::Owned(words.collect::<Vec<_>>().join("."))
 }
 
 /// The nearest known key, with the operator's names in it.
-fn nearest_key(path: &str, table: &[KeyDoc]) -> Option<String> {
-    let segments: Vec<&str> = path.split('.').collect();
-    let named = |key: &KeyDoc| {
-        let words = key.path.split('.').enumerate().map(|(at, word)| match word {
-            "NAME" => segments.get(at).copied().unwrap_or("NAME"),
-            word => word,
-        });
-        words.collect::<Vec<_>>().join(".")
-    };
-    let candidates: Vec<String> = table.iter().map(named).collect();
+fn nearest_key(path: &str) -> Option<String> {
+    if path.len() > nearest::LONGEST {
+        return None;
+    }
     // A slip in the last word is the likeliest; a key in the wrong table comes next.
     let (head, tail) = path.rsplit_once('.').unwrap_or(("", path));
-    let siblings = candidates.iter().filter_map(|known| {
-        let (table, word) = known.rsplit_once('.').unwrap_or(("", known));
-        (table == head).then_some(word)
+    let table = keys::pattern(head);
+    let siblings = keys::table().iter().filter_map(|known| {
+        let (above, word) = known.path.rsplit_once('.').unwrap_or(("", known.path));
+        (above == table).then_some(word)
     });
     if let Some(word) = nearest::nearest(tail, siblings) {
         return Some(if head.is_empty() { word.to_owned() } else { format!("{head}.{word}") });
     }
-    if let Some(near) = nearest::nearest(path, candidates.iter().map(String::as_str)) {
+    let segments: Vec<&str> = path.split('.').collect();
+    let candidates: Vec<Cow<'_, str>> = keys::table().iter().map(|key| named(key.path, &segments)).collect();
+    if let Some(near) = nearest::nearest(path, candidates.iter().map(AsRef::as_ref)) {
         return Some(near.to_owned());
     }
-    let elsewhere: Vec<&String> = candidates.iter().filter(|known| last(known) == tail).collect();
-    elsewhere.into_iter().min_by_key(|known| nearest::distance(path, known)).cloned()
+    let elsewhere = candidates.iter().filter(|known| last(known) == tail);
+    elsewhere.min_by_key(|known| nearest::distance(path, known)).map(|near| near.clone().into_owned())
 }

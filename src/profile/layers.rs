@@ -1,12 +1,10 @@
 //! All layers of a profile, last wins: defaults, what it extends, the file, the environment, the command line.
 //!
-//! The `config` crate merges. It knows no lines, so every value that goes in carries the number of its leaf, and
-//! what comes out is looked up by that number.
+//! The `config` crate merges what was said. It knows no lines, so every value that goes in carries the number of its
+//! leaf, and what comes out is looked up by that number. The defaults stand in the drafts that it is put into.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-use config::Source as _;
 
 use crate::device::mistake::Mistake;
 
@@ -16,7 +14,13 @@ use super::keys::{self, Key};
 use super::layer::{self, Layer, Leaf, Origin};
 use super::nearest;
 use super::timed::{OutageDraft, SlotDraft};
-use super::value::{Kind, Typed};
+use super::value::Typed;
+
+/// Tables of things that the operator names.
+const NAMED: [&str; 4] = ["device", "policy.schedule", "policy.plan", "policy.outage"];
+
+/// More files than any profile is made of.
+const MOST_FILES: usize = 32;
 
 /// What is laid over a profile's file.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +60,7 @@ pub struct Text {
 /// What holds after all layers.
 #[derive(Clone, Debug, Default)]
 pub struct Effective {
-    /// The winning leaf of every key.
+    /// The winning leaf of every key that anybody said.
     pub leaves: BTreeMap<String, Leaf>,
     /// Tables that were opened, also empty ones.
     pub sections: BTreeMap<String, Origin>,
@@ -74,20 +78,32 @@ impl Effective {
     /// Names below a table of named things, such as `device`.
     #[must_use]
     pub fn names(&self, table: &str) -> BTreeSet<String> {
-        let below = |path: &String| {
-            let rest = path.strip_prefix(table)?.strip_prefix('.')?;
-            rest.split('.').next().map(str::to_owned)
-        };
-        self.leaves.keys().chain(self.sections.keys()).filter_map(below).collect()
+        below(&self.leaves, table).chain(below(&self.sections, table)).map(str::to_owned).collect()
     }
 
     /// Whether anybody said anything below this table.
     #[must_use]
     pub fn says(&self, table: &str) -> bool {
-        let below = format!("{table}.");
-        let said = |leaf: &Leaf| leaf.origin != Origin::Default && leaf.path.starts_with(&below);
-        self.leaves.values().any(said) || self.sections.contains_key(table)
+        below(&self.leaves, table).next().is_some() || self.sections.contains_key(table)
     }
+}
+
+/// The names right below a table, each as often as a path has it.
+fn below<'m, T>(paths: &'m BTreeMap<String, T>, table: &str) -> impl Iterator<Item = &'m str> + use<'m, T> {
+    let table = format!("{table}.");
+    let from = paths.range(table.clone()..);
+    from.map_while(move |(path, _)| path.strip_prefix(&table)?.split('.').next())
+}
+
+/// The names of everything that has one.
+fn named(layers: &[Layer]) -> BTreeSet<String> {
+    let leaves = layers.iter().flat_map(|layer| layer.leaves.iter().map(|leaf| leaf.path.as_str()));
+    let sections = layers.iter().flat_map(|layer| layer.sections.keys().map(String::as_str));
+    let name = |path: &str| {
+        let rest = NAMED.iter().find_map(|table| path.strip_prefix(table)?.strip_prefix('.'))?;
+        rest.split('.').next().map(str::to_owned)
+    };
+    leaves.chain(sections).filter_map(name).collect()
 }
 
 /// Reads and merges all layers.
@@ -96,15 +112,11 @@ pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> 
     let mut open = Vec::new();
     let mut folders = BTreeMap::new();
     files(text, &mut open, &mut layers, &mut folders, mistakes);
-    let in_files = named(&layers);
-    let tables = ["device", "policy.schedule", "policy.plan", "policy.outage"];
-    let known: BTreeSet<String> = tables.iter().flat_map(|table| in_files.names(table)).collect();
+    let known = if overrides.environment.is_empty() { BTreeSet::new() } else { named(&layers) };
     layers.push(layer::environment(&overrides.environment, &known, mistakes));
     layers.push(layer::command_line(&overrides.set, mistakes));
     layers.push(layer::edits(&overrides.edits, mistakes));
-    let said = named(&layers);
-    layers.insert(0, defaults(&said));
-    let mut effective = merged(&layers);
+    let mut effective = merged(layers);
     effective.file.clone_from(&text.file);
     effective.folders = folders;
     effective
@@ -126,6 +138,17 @@ fn files(
             let (file, line) = origin.place();
             Mistake { file, line, key: "extends".to_owned(), cause, way_out }
         };
+        // Files that name their bases twice would be read twice as often with each of them.
+        if layers.len().saturating_add(open.len()) > MOST_FILES {
+            let cause =
+                format!("it builds on more than {MOST_FILES} profiles, or on some of them many times");
+            let way_out = format!("remove `\"{name}\"` here, and name each profile in one place only");
+            layer.tainted.insert(String::new());
+            if !mistakes.iter().any(|known| known.cause == cause) {
+                mistakes.push(refuse(cause, way_out));
+            }
+            break;
+        }
         match base(name, text.folder.as_deref()) {
             Ok(base) if open.contains(&base.file) => mistakes.push(refuse(
                 format!("`{name}` builds on this file again: {} -> {}", open.join(" -> "), base.file),
@@ -176,31 +199,30 @@ fn base(name: &str, folder: Option<&Path>) -> Result<Text, (String, Option<&'sta
     Ok(Text { folder: file.parent().map(Path::to_path_buf), file: file.display().to_string(), text })
 }
 
-/// What holds when nobody says anything: the site's defaults, and those of every device and window named.
-fn defaults(said: &Effective) -> Layer {
-    let mut layer = Layer::default();
-    let site = |path: &str| path.to_owned();
-    push_defaults::<Draft>(keys::SITE, &site, &mut layer);
+/// What holds where nobody says anything: the site's defaults, and those of every device and window named.
+fn defaults(said: &Effective) -> BTreeMap<String, (String, Origin)> {
+    let mut all = BTreeMap::new();
+    add_defaults::<Draft>(keys::SITE, "", &mut all);
     for name in said.names("device") {
-        push_defaults::<DeviceDraft>(keys::DEVICE, &|path| path.replace("NAME", &name), &mut layer);
+        add_defaults::<DeviceDraft>(keys::DEVICE, &name, &mut all);
     }
     for name in said.names("policy.schedule") {
-        push_defaults::<WindowDraft>(keys::WINDOW, &|path| path.replace("NAME", &name), &mut layer);
+        add_defaults::<WindowDraft>(keys::WINDOW, &name, &mut all);
     }
     for name in said.names("policy.plan") {
-        push_defaults::<SlotDraft>(keys::SLOT, &|path| path.replace("NAME", &name), &mut layer);
+        add_defaults::<SlotDraft>(keys::SLOT, &name, &mut all);
     }
     for name in said.names("policy.outage") {
-        push_defaults::<OutageDraft>(keys::OUTAGE, &|path| path.replace("NAME", &name), &mut layer);
+        add_defaults::<OutageDraft>(keys::OUTAGE, &name, &mut all);
     }
-    layer
+    all
 }
 
-fn push_defaults<D: Default>(keys: &'static [Key<D>], path: &dyn Fn(&str) -> String, layer: &mut Layer) {
+fn add_defaults<D: Default>(keys: &[Key<D>], name: &str, all: &mut BTreeMap<String, (String, Origin)>) {
+    let untouched = D::default();
     for key in keys.iter().filter(|key| key.path != "schema") {
-        if let Some(typed) = key.default_value() {
-            let (path, short) = (path(key.path), String::new());
-            layer.leaves.push(Leaf { path, short, kind: key.kind, typed, origin: Origin::Default });
+        if let Some(typed) = key.default_value(&untouched) {
+            all.insert(key.path.replace("NAME", name), (key.kind.print(&typed), Origin::Default));
         }
     }
 }
@@ -243,45 +265,33 @@ fn nest(table: &mut config::Map<String, config::Value>, segments: &[&str], value
     }
 }
 
-/// What the layers name, whichever of them wins.
-fn named(layers: &[Layer]) -> Effective {
+fn merged(layers: Vec<Layer>) -> Effective {
     let mut effective = Effective::default();
-    for layer in layers {
-        effective.leaves.extend(layer.leaves.iter().map(|leaf| (leaf.path.clone(), leaf.clone())));
-        effective.sections.extend(layer.sections.clone());
-    }
-    effective
-}
-
-fn merged(layers: &[Layer]) -> Effective {
-    let mut effective = Effective::default();
-    let mut all: Vec<&Leaf> = Vec::new();
+    let mut all: Vec<Option<Leaf>> = Vec::new();
     let mut builder = config::Config::builder();
     for layer in layers {
-        let first = all.len();
-        all.extend(&layer.leaves);
-        let leaves = (first..).zip(&layer.leaves).map(|(number, leaf)| (number, leaf.path.clone())).collect();
+        let leaves =
+            (all.len()..).zip(&layer.leaves).map(|(number, leaf)| (number, leaf.path.clone())).collect();
         builder = builder.add_source(Numbered { leaves });
-        for (section, origin) in &layer.sections {
-            effective.sections.insert(section.clone(), origin.clone());
-        }
-        effective.opened.extend(layer.opened.iter().cloned());
-        effective.tainted.extend(layer.tainted.iter().cloned());
+        all.extend(layer.leaves.into_iter().map(Some));
+        effective.sections.extend(layer.sections);
+        effective.opened.extend(layer.opened);
+        effective.tainted.extend(layer.tainted);
     }
     // Our sources cannot fail and nothing is converted, so there is nothing to report here.
-    if let Ok(table) = builder.build().and_then(|merged| merged.collect()) {
-        winners(&table, &all, &mut effective.leaves);
+    if let Ok(merged) = builder.build() {
+        winners(&merged.cache, &mut all, &mut effective.leaves);
     }
     effective
 }
 
-fn winners(table: &config::Map<String, config::Value>, all: &[&Leaf], leaves: &mut BTreeMap<String, Leaf>) {
-    for value in table.values() {
-        if let config::ValueKind::Table(inner) = &value.kind {
-            winners(inner, all, leaves);
-        } else if let Some(leaf) = value.origin().and_then(|number| all.get(number.parse::<usize>().ok()?)) {
-            leaves.insert(leaf.path.clone(), (*leaf).clone());
-        }
+fn winners(value: &config::Value, all: &mut [Option<Leaf>], leaves: &mut BTreeMap<String, Leaf>) {
+    if let config::ValueKind::Table(inner) = &value.kind {
+        inner.values().for_each(|value| winners(value, all, leaves));
+    } else if let Some(number) = value.origin().and_then(|number| number.parse::<usize>().ok())
+        && let Some(leaf) = all.get_mut(number).and_then(Option::take)
+    {
+        leaves.insert(leaf.path.clone(), leaf);
     }
 }
 
@@ -301,7 +311,7 @@ pub fn draft(effective: &Effective) -> Draft {
     for name in effective.names("policy.outage") {
         draft.outage.insert(name, OutageDraft::default());
     }
-    for leaf in effective.leaves.values().filter(|leaf| leaf.origin != Origin::Default) {
+    for leaf in effective.leaves.values() {
         place(&mut draft, leaf);
     }
     draft
@@ -346,13 +356,12 @@ fn put<D: Default>(keys: &'static [Key<D>], path: &str, part: &mut D, leaf: &Lea
     }
 }
 
-/// The effective values as lines `key = value  # origin`.
+/// The effective values as lines `key = value  # origin`, those that nobody said too.
 #[must_use]
 pub fn origins(effective: &Effective) -> Vec<(String, String, Origin)> {
-    let print = |kind: Kind, typed: &Typed| kind.print(typed);
-    effective
-        .leaves
-        .values()
-        .map(|leaf| (leaf.path.clone(), print(leaf.kind, &leaf.typed), leaf.origin.clone()))
-        .collect()
+    let mut all = defaults(effective);
+    for (path, leaf) in &effective.leaves {
+        all.insert(path.clone(), (leaf.kind.print(&leaf.typed), leaf.origin.clone()));
+    }
+    all.into_iter().map(|(path, (value, origin))| (path, value, origin)).collect()
 }

@@ -47,9 +47,10 @@ pub fn text(site: &Checked) -> String {
 /// Where each effective value came from, one per line.
 #[must_use]
 pub fn origin_text(site: &Checked) -> String {
-    let widest = site.origins().iter().map(|(key, value, _)| key.len() + value.len() + 3).max().unwrap_or(0);
+    let origins = site.origins();
+    let widest = origins.iter().map(|(key, value, _)| key.len() + value.len() + 3).max().unwrap_or(0);
     let mut page = String::new();
-    for (key, value, origin) in site.origins() {
+    for (key, value, origin) in origins {
         let said = format!("{key} = {value}");
         page.push_str(&format!("{said:<widest$}  # {origin}\n"));
     }

@@ -13,6 +13,7 @@ use crate::device::order::ControlKind;
 
 use super::draft::{Framing, Mode, Role};
 use super::layer::Origin;
+use super::layers::{self, Effective};
 
 /// A profile without mistakes.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub struct Checked {
     /// What is no mistake but what an operator should know.
     pub notes: Vec<String>,
     pub(super) aliases: BTreeMap<String, SignalId>,
-    pub(super) origins: Vec<(String, String, Origin)>,
+    pub(super) effective: Effective,
 }
 
 impl Checked {
@@ -53,8 +54,8 @@ impl Checked {
 
     /// Every effective value: key, value as TOML, and where it came from.
     #[must_use]
-    pub fn origins(&self) -> &[(String, String, Origin)] {
-        &self.origins
+    pub fn origins(&self) -> Vec<(String, String, Origin)> {
+        layers::origins(&self.effective)
     }
 
     /// The device with this name.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::device::definition::syntax::MOST_MISTAKES;
 use crate::device::mistake::Mistake;
 
 use super::keys;
-use super::layer::{Layer, Origin, Raw, canonical, is_name, is_table, last, matches, mistake};
+use super::layer::{DEEPEST, Layer, Origin, Raw, canonical, is_name, last, mistake, named};
 use super::nearest;
 
 /// Tables of named things, and a name for one of them.
@@ -14,37 +15,33 @@ const NAMED: [(&str, &str); 4] =
 
 /// Refuses tables that no key lies in, with what stands in them.
 pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
-    let patterns: Vec<&str> = keys::paths().collect();
     let mut wrong: BTreeMap<String, String> = BTreeMap::new();
     for path in &layer.opened {
-        let mut condition: Vec<String> = path.split('.').map(str::to_owned).collect();
-        condition.push("soc".to_owned());
-        let aliased = || patterns.contains(&canonical(&condition).as_str());
-        let known =
-            patterns.iter().any(|pattern| is_table(pattern, path) || matches(pattern, path)) || aliased();
-        let inside_one = wrong.keys().any(|above| path.starts_with(&format!("{above}.")));
-        if inside_one || path.split('.').count() > 8 {
+        if mistakes.len().saturating_add(wrong.len()) >= MOST_MISTAKES {
+            break;
+        }
+        if path.split('.').count() > DEEPEST || is_known(path) || inside_one(path, &wrong) {
             continue;
         }
-        if !known && let Some(right) = right_name(path, &patterns) {
+        if let Some(right) = right_name(path) {
             wrong.insert(path.clone(), right);
         }
     }
     for (table, name) in NAMED {
         // `[device]` with the keys of one device in it: its name is missing.
-        let nameless = raws.iter().any(|raw| {
-            let path = raw.segments.join(".");
-            let own = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.'));
-            own.is_some_and(|key| patterns.contains(&format!("{table}.NAME.{key}").as_str()))
-        });
-        if nameless && layer.opened.contains(table) {
+        let nameless = |raw: &Raw| {
+            let own = raw.written.strip_prefix(table).and_then(|rest| rest.strip_prefix('.'));
+            let path = own.map(|key| format!("{table}.NAME.{key}"));
+            path.is_some_and(|path| keys::lookup(&path).is_some_and(|key| key.path == path))
+        };
+        if layer.opened.contains(table) && raws.iter().any(nameless) {
             wrong.insert(table.to_owned(), format!("{table}.{name}"));
         }
     }
     // `[[device]]` is a list of devices without names.
     for raw in raws.iter().filter(|raw| is_list_of_tables(&raw.value)) {
-        let path = raw.segments.join(".");
-        if let Some((table, name)) = NAMED.iter().find(|(table, _)| *table == path) {
+        let path = &raw.written;
+        if let Some((table, name)) = NAMED.iter().find(|(table, _)| table == path) {
             let way_out =
                 format!("write `[{table}.{name}]` instead of `[[{path}]]`, with a name of your choice");
             mistakes.push(mistake(raw, format!("`{path}` is no list: each has a name"), way_out));
@@ -52,8 +49,7 @@ pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
         }
     }
     raws.retain(|raw| {
-        let path = raw.segments.join(".");
-        !(is_list_of_tables(&raw.value) && NAMED.iter().any(|(table, _)| *table == path))
+        !(is_list_of_tables(&raw.value) && NAMED.iter().any(|(table, _)| *table == raw.written))
     });
     for (table, right) in wrong {
         let Some(Origin::File(file, line)) = layer.sections.remove(&table) else { continue };
@@ -69,10 +65,25 @@ pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
         };
         mistakes.push(Mistake { file, line, key: table.clone(), cause, way_out });
         let below = format!("{table}.");
-        raws.retain(|raw| !raw.segments.join(".").starts_with(&below));
+        raws.retain(|raw| !raw.written.starts_with(&below));
         layer.sections.retain(|path, _| !path.starts_with(&below));
         layer.tainted.extend([right.clone(), format!("{right}.*")]);
     }
+}
+
+/// Whether keys can stand in this table, be it by their other spelling.
+fn is_known(path: &str) -> bool {
+    let aliased = || {
+        let mut condition: Vec<String> = path.split('.').map(str::to_owned).collect();
+        condition.push("soc".to_owned());
+        keys::lookup(&canonical(&condition)).is_some()
+    };
+    keys::first_below(path).is_some() || keys::lookup(path).is_some() || aliased()
+}
+
+/// Whether a table above is wrong already.
+fn inside_one(path: &str, wrong: &BTreeMap<String, String>) -> bool {
+    path.match_indices('.').filter_map(|(end, _)| path.get(..end)).any(|above| wrong.contains_key(above))
 }
 
 fn is_list_of_tables(value: &toml::Value) -> bool {
@@ -80,30 +91,20 @@ fn is_list_of_tables(value: &toml::Value) -> bool {
 }
 
 /// The known table that a wrong name is nearest to: by its words, or by its last word alone.
-fn right_name(path: &str, patterns: &[&str]) -> Option<String> {
+fn right_name(path: &str) -> Option<String> {
     let words: Vec<&str> = path.split('.').collect();
-    let tables = patterns.iter().flat_map(|pattern| {
-        let all: Vec<&str> = pattern.split('.').collect();
-        (1..all.len()).filter_map(|len| all.get(..len).map(<[&str]>::to_vec)).collect::<Vec<_>>()
-    });
-    let named = |table: &[&str]| -> String {
-        let words = table.iter().enumerate().map(|(at, word)| match (*word, words.get(at)) {
-            ("NAME", Some(own)) => *own,
-            (word, _) => word,
-        });
-        words.collect::<Vec<_>>().join(".")
-    };
-    let mut known: Vec<Vec<&str>> =
-        tables.filter(|table| table.last() != Some(&"NAME") || table.len() == words.len()).collect();
-    known.sort();
-    known.dedup();
-    let same_length = known.iter().filter(|table| table.len() == words.len()).map(|table| named(table));
-    let candidates: Vec<String> = same_length.collect();
-    if let Some(near) = nearest::nearest(path, candidates.iter().map(String::as_str)) {
+    let same_length = |table: &str| table.split('.').count() == words.len();
+    let known: Vec<&str> =
+        keys::tables().keys().copied().filter(|table| last(table) != "NAME" || same_length(table)).collect();
+    let candidates: Vec<_> =
+        known.iter().filter(|table| same_length(table)).map(|table| named(table, &words)).collect();
+    if let Some(near) = nearest::nearest(path, candidates.iter().map(AsRef::as_ref)) {
         return Some(near.to_owned());
     }
     let alone = last(path);
-    known.iter().map(|table| named(table)).find(|table| last(table) == alone && table != path)
+    let elsewhere =
+        known.iter().map(|table| named(table, &words)).find(|table| last(table) == alone && *table != path);
+    elsewhere.map(std::borrow::Cow::into_owned)
 }
 
 /// What to call a thing that cannot be called this.

@@ -194,14 +194,16 @@ fn own_name(device: &str, channel: u8) -> String {
 
 /// Which device speaks for the site about each quantity.
 fn speaking(devices: &[Resolved]) -> BTreeMap<Quantity, &str> {
+    let tells = |device: &Resolved| -> BTreeSet<Quantity> {
+        device.offer.points.iter().map(|point| part(device, *point).0).collect()
+    };
+    let told: Vec<(&Resolved, BTreeSet<Quantity>)> =
+        devices.iter().map(|device| (device, tells(device))).collect();
     let mut speaking = BTreeMap::new();
     for quantity in Quantity::ALL {
-        let offers =
-            |device: &&Resolved| device.offer.points.iter().any(|point| part(device, *point).0 == *quantity);
-        let holder = speakers(*quantity)
-            .iter()
-            .find_map(|role| devices.iter().filter(|device| device.has(*role)).find(offers));
-        if let Some(device) = holder {
+        let speaks =
+            |role: &Role| told.iter().find(|(device, tells)| device.has(*role) && tells.contains(quantity));
+        if let Some((device, _)) = speakers(*quantity).iter().find_map(speaks) {
             speaking.insert(*quantity, device.name.as_str());
         }
     }
@@ -220,11 +222,10 @@ fn alias_the_only_ones(devices: &[Resolved], wired: &mut Wired) {
             }
         }
     }
-    for device in devices {
-        let first = format!("{}.1", device.name);
-        for (id, signal) in wired.signals.iter().filter(|(_, signal)| signal.device.as_ref() == Some(&first))
-        {
-            let short = Signal { device: Some(device.name.clone()), ..signal.clone() };
+    for (id, signal) in wired.signals.iter() {
+        // Names of devices hold no dot, so this is the first of several channels.
+        if let Some(device) = signal.device.as_deref().and_then(|own| own.strip_suffix(".1")) {
+            let short = Signal { device: Some(device.to_owned()), ..signal.clone() };
             wired.aliases.entry(short.name()).or_insert(id);
         }
     }

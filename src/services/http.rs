@@ -16,6 +16,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -107,7 +108,8 @@ pub fn start(
     let listener = std::net::TcpListener::bind(listen).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
-    let exposition = Exposition::new()?;
+    let view = View::new(published);
+    let face = Face::of(view.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -117,7 +119,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("services".to_owned())
         .spawn(move || {
-            let served = runtime.block_on(serve(listener, published, exposition, stopped));
+            let served = runtime.block_on(serve(listener, view, face, stopped));
             if let Err(error) = served {
                 tracing::error!(%error, "page and metrics have stopped");
             }
@@ -128,14 +130,12 @@ pub fn start(
 
 async fn serve(
     listener: std::net::TcpListener,
-    published: watch::Receiver<Arc<Published>>,
-    exposition: Exposition,
+    view: View,
+    face: Face,
     mut stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let view = View::new(published);
-    tokio::spawn(view.clone().listen());
-    let routes = routes(Site { view, exposition: Arc::new(exposition) });
+    tokio::spawn(view.listen());
     let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The handle holds the only sender: its end is the order to stop.
@@ -144,7 +144,12 @@ async fn serve(
             _ended = stopped.changed() => return Ok(()),
             Some(accepted) = accept(&listener, &seats) => {
                 let (stream, seat) = accepted;
-                tokio::spawn(converse(stream, seat, routes.clone()));
+                let _without_delay = stream.set_nodelay(true);
+                let face = face.clone();
+                tokio::spawn(async move {
+                    face.converse(stream).await;
+                    drop(seat);
+                });
             }
         }
     }
@@ -164,23 +169,44 @@ async fn accept(listener: &TcpListener, seats: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
-async fn converse(stream: TcpStream, seat: OwnedSemaphorePermit, routes: Router) {
-    let _without_delay = stream.set_nodelay(true);
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_buf_size(HEAD_BYTES)
-        .max_headers(64);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    tokio::pin!(connection);
-    let ended = tokio::time::timeout(LIFE, connection.as_mut()).await;
-    if ended.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _cut = tokio::time::timeout(ANSWER_WITHIN, connection).await;
+/// Page, API and metrics, for connections that were accepted already.
+#[derive(Clone, Debug)]
+pub struct Face {
+    routes: Router,
+}
+
+impl Face {
+    /// Answers from the newest of these.
+    ///
+    /// # Errors
+    /// When the metrics table contradicts itself.
+    pub fn new(published: watch::Receiver<Arc<Published>>) -> Result<Self, StartError> {
+        Self::of(View::new(published))
     }
-    drop(seat);
+
+    fn of(view: View) -> Result<Self, StartError> {
+        let exposition = Arc::new(Exposition::new()?);
+        Ok(Self { routes: routes(Site { view, exposition }) })
+    }
+
+    /// Answers one connection until it ends or has lived too long.
+    pub async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WITHIN)
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(64);
+        let service = TowerToHyperService::new(self.routes);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::time::timeout(LIFE, connection.as_mut()).await;
+        if ended.is_err() {
+            connection.as_mut().graceful_shutdown();
+            let _cut = tokio::time::timeout(ANSWER_WITHIN, connection).await;
+        }
+    }
 }
 
 /// What the routes answer from.

@@ -20,4 +20,4 @@ mod example;
 #[cfg(test)]
 mod tests;
 
-pub use http::{Handle, StartError, start};
+pub use http::{Face, Handle, StartError, start};

@@ -161,7 +161,9 @@ impl Rows {
     /// The sections put together again. Each is well formed by itself before it is put beside the others.
     fn keepsake(&self) -> Result<Keepsake, Mistake> {
         let mut text = String::from("{");
-        for (section, json) in self.remembered.iter().filter(|(section, _)| *section != STAMP) {
+        // The counters have rows of their own: a ledger among the sections would bring the moment it counted to.
+        let own = |section: &str| ![STAMP, LEDGER].contains(&section);
+        for (section, json) in self.remembered.iter().filter(|(section, _)| own(section)) {
             serde_json::from_str::<IgnoredAny>(json)
                 .map_err(|source| Mistake::Section(section.clone(), source))?;
             let name = serde_json::to_string(section).map_err(Mistake::Whole)?;

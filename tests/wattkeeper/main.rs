@@ -8,8 +8,6 @@ mod cost;
 mod days;
 mod faults;
 mod fuzz;
-mod fuzz_store;
-mod fuzz_words;
 mod kills;
 mod loops;
 mod readme;

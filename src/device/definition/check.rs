@@ -21,6 +21,9 @@ pub fn check(definition: &Definition, report: &mut Report) {
     }
     doubles(definition, report);
     for point in &definition.points {
+        if report.is_full() {
+            return;
+        }
         bounds(definition, point, report);
     }
     overlaps(definition, report);

@@ -1,6 +1,8 @@
 //! `[control.*]` tables: what a device can be told, in three parts that are kept apart because only the middle one
 //! may be written often: setup, command, release.
 
+use std::collections::BTreeSet;
+
 use toml::de::DeValue;
 
 use super::load::{Head, ORDERS, unit_of};
@@ -45,12 +47,15 @@ pub fn controls(
     let mut controls = Vec::new();
     let names = || known.iter().map(|(name, _)| *name);
     // A part of the table that stands under the right name makes no sense without what stands under the wrong one.
-    let meant: Vec<&str> = section
+    let meant: BTreeSet<&str> = section
         .entries()
         .filter(|(name, ..)| !names().any(|known| known == *name))
         .filter_map(|(name, ..)| nearest(name, names()))
         .collect();
     for (name, at, value) in section.entries().filter(|(name, ..)| !meant.contains(name)) {
+        if report.is_full() {
+            break;
+        }
         let Some(kind) = one_of(report, at, &section.key(name), name, &known) else { continue };
         match value.get_ref() {
             DeValue::Table(table) => {

@@ -43,6 +43,9 @@ const UNITS: [(&str, (Unit, i64)); 15] = [
 
 /// One `[[point]]`.
 pub fn point(mut section: Section, report: &mut Report, head: &Head) -> Option<Point> {
+    if report.is_full() {
+        return None;
+    }
     let line = report.line(section.start);
     let before = report.mistakes.len();
     let signal = signal(&mut section, report);

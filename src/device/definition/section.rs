@@ -59,23 +59,29 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     if word.len() > LONGEST {
         return None;
     }
-    let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
-    (near.0 <= word.len().max(3).div_ceil(2)).then_some(near.1)
+    let most = word.len().max(3).div_ceil(2);
+    let letters = word.chars().count();
+    // Words whose lengths differ that much need not be compared.
+    let known = known.into_iter().filter(|known| known.chars().count().abs_diff(letters) <= most);
+    let near = known.map(|candidate| (distance(word, candidate), candidate)).min()?;
+    (near.0 <= most).then_some(near.1)
 }
 
 /// Insertions, deletions and replacements that make one word the other.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    let mut next = Vec::with_capacity(row.len());
     for (i, x) in a.chars().enumerate() {
         let mut last = i.saturating_add(1);
-        let mut next = vec![last];
+        next.clear();
+        next.push(last);
         for (y, pair) in b.chars().zip(row.windows(2)) {
             let [diagonal, above] = pair else { continue };
             let replaced = diagonal.saturating_add(usize::from(x != y));
             last = replaced.min(above.saturating_add(1)).min(last.saturating_add(1));
             next.push(last);
         }
-        row = next;
+        std::mem::swap(&mut row, &mut next);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -169,7 +175,9 @@ impl<'a> Section<'a> {
 
     pub fn missing(&self, report: &mut Report, key: &str, way_out: &str) {
         // A misspelt key is told when the table is finished, and is then not missing too.
-        let slip = |known: &str| known.len() > 3 && distance(known, key) == 1;
+        let slip = |known: &str| {
+            known.len() > 3 && known.len().abs_diff(key.len()) <= 4 && distance(known, key) == 1
+        };
         if self.table.keys().any(|other| slip(other.get_ref())) {
             return;
         }
@@ -304,7 +312,7 @@ impl<'a> Section<'a> {
 
     /// Tables written as `[[key]]`, as a list, or as a single one.
     pub fn sections(&mut self, report: &mut Report, key: &'static str) -> Vec<Section<'a>> {
-        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(value) = self.get(key).filter(|_| !report.is_full()) else { return Vec::new() };
         let list: Vec<&'a Spanned<DeValue<'a>>> = match value.get_ref() {
             DeValue::Array(list) => list.iter().collect(),
             _ => vec![value],

@@ -12,6 +12,8 @@ use crate::device::mistake::Mistake;
 pub const MOST_BYTES: usize = 1 << 20;
 /// As many mistakes as anybody corrects in one go; what comes after them is not looked for.
 pub const MOST_MISTAKES: usize = 100;
+/// Longer lines were not written by a person: nobody reads them again to find out what was meant.
+const LONGEST_LINE: usize = 2_048;
 /// How many lines above a place that makes no sense the cause is looked for.
 const LOOK_BACK: usize = 3;
 
@@ -56,10 +58,13 @@ pub fn parse<'a>(file: &str, lines: &Lines<'a>) -> Result<Spanned<DeTable<'a>>, 
     if errors.is_empty() {
         return Ok(document);
     }
-    let mut told = BTreeSet::new();
+    let (mut noticed, mut told) = (BTreeSet::new(), BTreeSet::new());
     let mut mistakes = Vec::new();
     for error in errors.iter().take(MOST_MISTAKES) {
         let found = error.span().map_or(1, |span| lines.number(span.start));
+        if !noticed.insert(found) {
+            continue;
+        }
         let line = culprit(lines, found);
         // What else is wrong with a line is mostly the same slip again.
         if told.insert(line) {
@@ -104,11 +109,13 @@ fn opens(line: &str) -> bool {
 
 /// The line that is at fault: an open bracket or quote is noticed only below it.
 fn culprit(lines: &Lines<'_>, found: usize) -> usize {
-    if !is_sound(lines.line(found)) {
+    let long = |line: &str| line.len() > LONGEST_LINE;
+    let broken = |line: &str| !long(line) && !is_sound(line);
+    if long(lines.line(found)) || broken(lines.line(found)) {
         return found;
     }
     let above = (1..=LOOK_BACK).filter_map(|back| found.checked_sub(back)).filter(|line| *line > 0);
-    above.into_iter().find(|line| !is_sound(lines.line(*line))).unwrap_or(found)
+    above.into_iter().find(|line| broken(lines.line(*line))).unwrap_or(found)
 }
 
 fn way_out(line: &str, message: &str) -> String {
@@ -120,7 +127,8 @@ fn way_out(line: &str, message: &str) -> String {
             format!("remove `{written}`: it is said twice, and the other one may be the right one")
         };
     }
-    match rewrites(written).into_iter().find(|text| text != written && is_sound(text)) {
+    let rewrites = if written.len() <= LONGEST_LINE { rewrites(written) } else { Vec::new() };
+    match rewrites.into_iter().find(|text| text != written && is_sound(text)) {
         Some(right) => format!("write `{right}` instead of `{written}`"),
         None => "put `#` before this line to leave it out, or correct it".to_owned(),
     }

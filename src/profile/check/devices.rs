@@ -137,8 +137,8 @@ fn definition(
                 return None;
             }
         }
-    } else if let Some(text) = library::shipped(wanted) {
-        (text.to_owned(), format!("profiles/devices/{wanted}.toml"))
+    } else if let Some(definition) = library::definition(wanted) {
+        return Some(definition);
     } else {
         let near = nearest(wanted, library::names());
         let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
@@ -174,8 +174,7 @@ fn definition(
 /// A shipped definition that can be what a device is here.
 fn fitting(device: &DeviceDraft) -> &'static str {
     let plays_all = |name: &&str| {
-        let definition = library::shipped(name).and_then(|text| Definition::parse(text, name).ok());
-        definition.is_some_and(|definition| {
+        library::definition(name).is_some_and(|definition| {
             let offer = offer::defined(&definition, &|_| true);
             let inputs = offer.points.iter().any(|(quantity, ..)| *quantity == Quantity::Input);
             let relays = offer.controls.iter().any(|control| control.kind == ControlKind::Relay);

@@ -18,7 +18,6 @@ use crate::device::mistake::Mistake;
 use crate::device::order::ControlKind;
 
 use super::draft::Draft;
-use super::layer::Origin;
 use super::layers::{self, Effective, Overrides, Text};
 use super::site::{Checked, DeviceConfig};
 use super::wire::{self, Resolved, Wired};
@@ -53,7 +52,7 @@ impl Findings<'_> {
     /// The beginning of a way out: what to write, and where, so that a key has this value.
     fn write(&self, key: &str, value: &str) -> String {
         let effective = self.effective;
-        if let Some(leaf) = effective.leaves.get(key).filter(|leaf| leaf.origin != Origin::Default) {
+        if let Some(leaf) = effective.leaves.get(key) {
             return format!("write `{}`", leaf.origin.setting(key, &leaf.short, value));
         }
         let Some((table, word)) = key.rsplit_once('.') else {
@@ -80,8 +79,7 @@ impl Findings<'_> {
 
     /// Where a key was said; where it was not, the table it belongs to; else the top of the operator's file.
     fn place(&self, key: &str) -> (String, usize) {
-        let said = self.effective.leaves.get(key).filter(|leaf| leaf.origin != Origin::Default);
-        if let Some(leaf) = said {
+        if let Some(leaf) = self.effective.leaves.get(key) {
             return leaf.origin.place();
         }
         let mut table = Some(key);
@@ -135,20 +133,20 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
         needs::inputs(&draft, &devices, &wired, &mut findings);
         polls::fit(&devices, &mut findings);
     }
-    if findings.mistakes.is_empty() {
-        return Ok(checked(&draft, devices, wired, &effective));
-    }
     let mut mistakes = findings.mistakes;
+    if mistakes.is_empty() {
+        return Ok(checked(&draft, devices, wired, effective));
+    }
     mistakes.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
     mistakes.dedup();
     mistakes.truncate(MOST_MISTAKES);
     Err(mistakes)
 }
 
-fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: &Effective) -> Checked {
-    let policy = policy::build(draft, &devices, &wired, effective);
+fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: Effective) -> Checked {
+    let policy = policy::build(draft, &devices, &wired, &effective);
     let notes = notes(draft, &devices, &wired);
-    let files = devices::files(&devices, effective);
+    let files = devices::files(&devices, &effective);
     let mut configs = Vec::new();
     for device in devices {
         configs.push(DeviceConfig {
@@ -175,7 +173,7 @@ fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: &
         devices: configs,
         schedule: draft.schedule.keys().cloned().collect(),
         aliases: wired.aliases,
-        origins: layers::origins(effective),
+        effective,
         notes,
     }
 }

@@ -3,7 +3,6 @@
 use crate::control::policy::{MAX_INVERTERS, MAX_PV, PhaseMode};
 use crate::control::wiring::ActuatorKind;
 use crate::profile::draft::{Bms, Draft, Role};
-use crate::profile::layer::Origin;
 use crate::profile::wire::{Resolved, Wired, rivals, starter};
 
 use super::{Findings, known};
@@ -154,8 +153,7 @@ fn said_of(condition: &str, findings: &Findings<'_>) -> Vec<String> {
         return vec![condition.to_owned()];
     }
     let below = format!("{condition}.");
-    let said = findings.effective.leaves.values().filter(|leaf| leaf.origin != Origin::Default);
-    said.map(|leaf| leaf.path.clone()).filter(|path| path.starts_with(&below)).collect()
+    findings.effective.leaves.keys().filter(|path| path.starts_with(&below)).cloned().collect()
 }
 
 fn generator(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut Findings<'_>) {

@@ -75,12 +75,12 @@ impl<'a> Load<'a> {
             Framing::Tcp => TCP,
             Framing::RtuOverTcp => SERIAL,
         };
-        let count = |pace| requests(device, definition, pace);
+        let [fast, normal, slow] = requests(device, definition);
         Self {
             device,
             // Whoever commands in a loop looks whether others write too.
-            fast: count(Pace::Fast) + session::looks(definition),
-            rest: (count(Pace::Normal), count(Pace::Slow)),
+            fast: fast + session::looks(definition),
+            rest: (normal, slow),
             each: answer + definition.limits.gap,
             period: device.draft.poll.unwrap_or(definition.limits.fast),
         }
@@ -108,24 +108,25 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Requests of one round at a pace. Units that nobody asks are left out; of a SunSpec chain, whose addresses only
-/// the device knows, each model is one request.
-fn requests(device: &Resolved, definition: &Definition, pace: Pace) -> usize {
+/// Requests of one fast, normal and slow round. Units that nobody asks are left out; of a SunSpec chain, whose addresses
+/// only the device knows, each model is one request.
+fn requests(device: &Resolved, definition: &Definition) -> [usize; 3] {
     let chosen = devices::units(&device.draft, Some(definition));
     let asked = |unit: usize| devices::is_asked(definition, &chosen, unit);
     let spots = Spot::fixed(definition);
     let which: Vec<usize> =
         spots.iter().enumerate().filter(|(_, spot)| asked(spot.unit)).map(|(index, _)| index).collect();
-    let fixed = plan::plan(definition, &spots, &which).iter().filter(|block| block.pace == pace).count();
-    let models: BTreeSet<(usize, u16)> = definition
-        .points
-        .iter()
-        .filter(|point| point.pace == pace && asked(point.unit))
+    let blocks = plan::plan(definition, &spots, &which);
+    let points = definition.points.iter().filter(|point| asked(point.unit));
+    let models: BTreeSet<(Pace, usize, u16)> = points
         .filter_map(|point| match &point.place {
             Place::Fixed(..) => None,
-            Place::SunSpec(entries) => Some((point.unit, entries.first()?.model)),
-            Place::SunSpecLimit => Some((point.unit, 123)),
+            Place::SunSpec(entries) => Some((point.pace, point.unit, entries.first()?.model)),
+            Place::SunSpecLimit => Some((point.pace, point.unit, 123)),
         })
         .collect();
-    fixed + models.len()
+    [Pace::Fast, Pace::Normal, Pace::Slow].map(|pace| {
+        let fixed = blocks.iter().filter(|block| block.pace == pace).count();
+        fixed + models.iter().filter(|(own, ..)| *own == pace).count()
+    })
 }

@@ -119,6 +119,21 @@ fn a_circle_of_profiles_is_told_and_opens_where_the_way_out_says() {
 }
 
 #[test]
+fn profiles_that_build_on_others_twice_are_refused_before_they_multiply() {
+    let folder = Folder::new("twice");
+    let first = folder.write("p0.toml", "schema = 1\nextends = [\"./p1.toml\", \"./p1.toml\"]\n");
+    for at in 1..30 {
+        let next = at + 1;
+        let text = format!("schema = 1\nextends = [\"./p{next}.toml\", \"./p{next}.toml\"]\n");
+        folder.write(&format!("p{at}.toml"), text);
+    }
+    folder.write("p30.toml", base("hut.toml"));
+    only(&first, 2, "builds on more than 32 profiles", "in one place only");
+    let many = format!("schema = 1\nextends = [{}]\n", "\"demo\", ".repeat(40));
+    only(&folder.write("many.toml", many), 2, "builds on more than 32 profiles", "remove `\"demo\"` here");
+}
+
+#[test]
 fn a_mistake_in_an_own_definition_is_told_once_in_its_own_file() {
     let folder = Folder::new("definition");
     let own = base("meter.toml").replace("timeout = \"1s\"", "timeout = 1");

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
 
 use super::fake::{ask, options, pacer};
 use wattkeeper::device::exchange::{Function, Request};
@@ -130,6 +131,12 @@ pub fn frame(bytes: &[u8]) {
     believed(bytes);
 }
 
+thread_local! {
+    /// A clock that stands still while anything is to be done.
+    static CLOCK: Runtime =
+        Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+}
+
 /// Whether anything was believed.
 fn believed(bytes: &[u8]) -> bool {
     let [how, count, segment, answer @ ..] = bytes else { return false };
@@ -138,15 +145,12 @@ fn believed(bytes: &[u8]) -> bool {
     let seen: Arc<Mutex<Seen>> = Arc::default();
     let segments = answer.chunks(segment).map(<[u8]>::to_vec).collect();
     let wire = Scripted { segments, numbered: numbered && framing == Framing::Tcp, seen: Arc::clone(&seen) };
-    let heard = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime")
-        .block_on(async {
+    let heard = CLOCK.with(|clock| {
+        clock.block_on(async {
             let dial = Once(Mutex::new(Some(wire)));
             Link::new(options(framing), Arc::new(dial), pacer()).exchange(&ask(request.clone())).await
-        });
+        })
+    });
     let seen = seen.lock().unwrap();
     assert!(seen.answer.len() <= MOST_BUFFERED, "{} bytes taken", seen.answer.len());
     let Ok(words) = heard else { return false };

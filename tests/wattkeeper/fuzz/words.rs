@@ -15,10 +15,11 @@ use wattkeeper::device::session::Session;
 use wattkeeper::device::spot::Spot;
 use wattkeeper::device::words::{Kind, WordOrder, decode, encode};
 
-static DEFINITIONS: LazyLock<Vec<Arc<Definition>>> = LazyLock::new(|| {
-    let load = |name| Arc::new(Definition::parse(library::shipped(name).unwrap(), name).unwrap());
-    library::names().map(load).collect()
-});
+static DEFINITIONS: LazyLock<Vec<Arc<Definition>>> =
+    LazyLock::new(|| library::names().map(|name| library::definition(name).unwrap()).collect());
+
+static SPOTS: LazyLock<Vec<Vec<Spot>>> =
+    LazyLock::new(|| DEFINITIONS.iter().map(|definition| Spot::fixed(definition)).collect());
 
 /// Questions of a session that one input answers.
 const TURNS: usize = 64;
@@ -42,7 +43,7 @@ pub fn words(bytes: &[u8]) {
         assert_eq!(value.is_ok(), own.len() == usize::from(point.codec.width()), "{}", point.name());
         believable(&point.codec, value.ok().flatten());
     }
-    for spot in Spot::fixed(definition) {
+    for spot in &SPOTS[usize::from(*which) % SPOTS.len()] {
         let own = words.get(..usize::from(spot.len)).unwrap_or(&words);
         if let Ok(value) = spot.decode(own, Some(i64::from(exponent))) {
             believable(&definition.points[spot.point].codec, value);
