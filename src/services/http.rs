@@ -117,6 +117,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("services".to_owned())
         .spawn(move || {
+            super::stand_back();
             let served = runtime.block_on(serve(listener, published, exposition, stopped));
             if let Err(error) = served {
                 tracing::error!(%error, "page and metrics have stopped");

@@ -122,24 +122,32 @@ async fn m4_an_order_that_waits_for_the_line_while_the_machine_sleeps_is_dropped
         let house = House::new(0.05, &[]);
         let clock = house.clock();
         let profile = house.profile(&[]);
-        let (fleet, mut reports) = Fleet::start(&profile, &clock.pacer(), &house.dialler(), &[]);
-        house.pass(3.0).await;
+        let (mut fleet, mut reports) = Fleet::start(&profile, &clock.pacer(), &house.dialler(), &[]);
+        at_work(&mut fleet, house.pass(3.0)).await;
         open(&house.world).misbehave(house.place("gx"), LATE, None, None);
-        house.pass(1.0).await;
+        at_work(&mut fleet, house.pass(1.0)).await;
         assert_eq!(house.written("gx"), []);
         // Decided now, for two cycles; the line is busy with a question.
         let place = profile.device("gx").unwrap().orders[&(ControlKind::InverterPower, 0)];
         let order = Order::Power([Watts(500); 3]);
         let expires = clock.now() + Span::secs(2);
         assert!(fleet.send(&Command { actuator: place, order, seq: 1, expires }).is_none());
-        house.pass(0.05).await;
+        at_work(&mut fleet, house.pass(0.05)).await;
         house.sleep(seconds);
-        house.pass(8.0).await;
+        at_work(&mut fleet, house.pass(8.0)).await;
         let dropped = std::iter::from_fn(|| reports.try_recv().ok())
             .flat_map(|report| report.events)
             .any(|event| matches!(event, SessionEvent::Wrote { seq: 1, result: Err(Failure::Expired), .. }));
         let fresh = seconds < 2;
         assert_eq!((house.written("gx").is_empty(), dropped), (!fresh, !fresh), "{seconds} s");
+    }
+}
+
+/// The endpoints of a fleet work for as long as a script lasts.
+async fn at_work(fleet: &mut Fleet, script: impl Future<Output = ()>) {
+    tokio::select! {
+        () = fleet.work() => unreachable!("an endpoint ended by itself"),
+        () = script => {}
     }
 }
 
