@@ -71,3 +71,48 @@ impl Publishing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::moment::Frame;
+    use super::*;
+    use crate::control::units::Mono;
+    use crate::profile::{Overrides, load_shipped};
+
+    fn publishing() -> (Publishing, watch::Receiver<Arc<Published>>) {
+        let checked = load_shipped("demo", &Overrides::default()).unwrap();
+        let carriers = vec![None; checked.devices.len()];
+        let frame = Frame { checked: Arc::new(checked), lines: Vec::new(), carriers };
+        let (publish, published) = watch::channel(Arc::default());
+        (Publishing::start(publish, Moment::blank(Arc::new(frame))).unwrap(), published)
+    }
+
+    #[tokio::test]
+    async fn a_slow_publisher_gets_no_moment_before_it_gave_the_last_one_back() {
+        let (mut publishing, published) = publishing();
+        // The sheet is away, as with a thread that has not finished.
+        let sheet = publishing.back.recv().await.unwrap();
+        assert!(!publishing.publish(|_| unreachable!("nothing is copied")));
+        publishing.away.send(sheet).await.unwrap();
+        publishing.finish(|moment| moment.now = Mono(7_000)).await;
+        assert_eq!(published.borrow().now_ms, 7_000, "the newest one is published");
+    }
+
+    #[tokio::test]
+    async fn the_thread_that_publishes_ends_with_its_owner_and_is_missed_when_it_ends_by_itself() {
+        let (mut publishing, mut published) = publishing();
+        assert!(!publishing.ended());
+        // A sheet that nobody can publish any more.
+        let (away, _) = mpsc::channel(1);
+        publishing.away = away;
+        while published.changed().await.is_ok() {}
+        wait_for_end(&publishing).await;
+        assert!(!publishing.publish(|_| ()));
+    }
+
+    async fn wait_for_end(publishing: &Publishing) {
+        while !publishing.ended() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

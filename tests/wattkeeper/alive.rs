@@ -8,12 +8,13 @@ mod supervised;
 mod wire;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wattkeeper::control::site::{Command, Order};
 use wattkeeper::control::units::{Span, Watts};
-use wattkeeper::daemon::fleet::Fleet;
+use wattkeeper::daemon::fleet::{Dialler, Fleet};
 use wattkeeper::daemon::{Daemon, RunError};
 use wattkeeper::device::exchange::Failure;
 use wattkeeper::device::order::{ControlKind, SessionEvent};
@@ -151,6 +152,28 @@ async fn at_work(fleet: &mut Fleet, script: impl Future<Output = ()>) {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_order_is_on_the_wire_before_anything_else_has_a_turn() {
+    let house = House::new(0.05, &[]);
+    let clock = house.clock();
+    let profile = house.profile(&[]);
+    let codes = wire::codes();
+    let (others, counted) = (house.dialler(), wire::counting(house.dialler(), &codes));
+    let dialler: Dialler =
+        Arc::new(move |host, port| if host == "gx" { counted(host, port) } else { others(host, port) });
+    let (mut fleet, _reports) = Fleet::start(&profile, &clock.pacer(), &dialler, &[]);
+    // Between two polls: the line is idle.
+    at_work(&mut fleet, house.pass(3.5)).await;
+    let sent = || codes.iter().map(|count| count.load(Ordering::SeqCst)).sum::<u64>();
+    let before = sent();
+    let place = profile.device("gx").unwrap().orders[&(ControlKind::InverterPower, 0)];
+    let (order, expires) = (Order::Power([Watts(500); 3]), clock.now() + Span::secs(2));
+    assert!(fleet.send(&Command { actuator: place, order, seq: 1, expires }).is_none());
+    // Nobody but the fleet is asked here, and it waits for nothing: what it does before its first write, or that.
+    fleet.carry().await;
+    assert_eq!(sent(), before + 1);
+}
+
 /// A slow gateway.
 const LATE: Misbehaviour = Misbehaviour::Late(Duration::from_millis(250));
 
@@ -203,19 +226,22 @@ async fn t2_a_wall_clock_that_jumps_moves_no_order() {
 
 #[tokio::test(start_paused = true)]
 async fn h2_a_task_that_panics_ends_the_process_and_hands_the_other_devices_back() {
-    let house = House::new(0.05, &[]);
-    let daemon = house.daemon(&[], wire::panicking(house.dialler(), "pv"), None);
-    let (_, ended) = play(daemon, async {
-        house.in_control().await;
-        assert!(asks(&house, 0).iter().any(|asks| *asks));
-        // The connection breaks; the dialler of the next one breaks this program.
-        open(&house.world).misbehave(house.place("pv"), Misbehaviour::Close, Some(1), None);
-        house.pass(600.0).await;
-    })
-    .await;
-    let error = ended.unwrap_err();
-    assert!(matches!(error, RunError::Lost(_)), "{error}");
-    assert_eq!(asks(&house, 0).last(), Some(&false), "the release asks for nothing");
+    // One among the tasks, one inside the loop that decides.
+    for victim in ["pv", "meter"] {
+        let house = House::new(0.05, &[]);
+        let daemon = house.daemon(&[], wire::panicking(house.dialler(), victim), None);
+        let (_, ended) = play(daemon, async {
+            house.in_control().await;
+            assert!(asks(&house, 0).iter().any(|asks| *asks));
+            // The connection breaks; the dialler of the next one breaks this program.
+            open(&house.world).misbehave(house.place(victim), Misbehaviour::Close, Some(1), None);
+            house.pass(600.0).await;
+        })
+        .await;
+        let error = ended.unwrap_err();
+        assert!(matches!(error, RunError::Lost(_)), "{error}");
+        assert_eq!(asks(&house, 0).last(), Some(&false), "the release asks for nothing");
+    }
 }
 
 /// Leaves behind what so many processes leave that died.
