@@ -332,7 +332,7 @@ pub fn controller(profile: &Path, listen: &str) -> Command {
 
 /// A folder with a profile of these devices and the definition of the polled ones; returns the profile's path.
 pub fn profile(name: &str, text: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("wattkeeper-bench-{name}-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("wattkeeper-bench-{name}"));
     std::fs::create_dir_all(&folder).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     write("background.toml", &definition(3));
