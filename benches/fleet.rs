@@ -9,10 +9,9 @@ mod against;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use against::{PORT, Running, cpu, field, last_line, median, memory, number, pinned, scrape, total};
+use against::{DEVICES, PORT, Running, cpu, field, last_line, median, memory, number, pinned, scrape, total};
 
 const LISTEN: &str = "127.0.0.1:7912";
 
@@ -21,7 +20,7 @@ fn main() {
         return;
     }
     let Some(rivals) = against::rivals() else { return };
-    let (devices, seconds) = (number("WATTKEEPER_DEVICES", 500_u16), number("WATTKEEPER_SECONDS", 30_u64));
+    let (devices, seconds) = (number("WATTKEEPER_DEVICES", DEVICES), number("WATTKEEPER_SECONDS", 30_u64));
     let site = against::site(&format!("127.2.0.1:{PORT}"), &format!("127.2.0.2:{PORT}"));
     let slower = site.replace("lag = \"0s\"", "lag = \"0s\"\npoll = \"1s\"");
     let profile = against::profile("fleet", &(slower + &against::background(devices)));
@@ -48,9 +47,7 @@ fn rival(rivals: &Path, devices: u16, seconds: u64) -> f64 {
 
 /// Percent of a core that the controller takes, percent of the expected reads, and its memory.
 fn ours(profile: &Path, devices: u16, seconds: u64) -> (f64, f64, f64) {
-    let mut command: Command = pinned(1, Path::new(env!("CARGO_BIN_EXE_wattkeeper")));
-    command.arg("run").arg(profile).args(["--listen", LISTEN]).stdout(Stdio::null());
-    let running = Running(command.spawn().unwrap());
+    let running = Running(against::controller(profile, LISTEN).spawn().unwrap());
     let pid = running.0.id();
     std::thread::sleep(Duration::from_secs(5));
     let address: SocketAddr = LISTEN.parse().unwrap();

@@ -10,13 +10,12 @@ mod against;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use against::{PORT, Running, median, number, pinned, scrape};
+use against::{DEVICES, PORT, Running, median, number, pinned, scrape};
 
 const LISTEN: &str = "127.0.0.1:7913";
 const METER: u16 = 7_914;
@@ -32,20 +31,21 @@ fn main() {
         return;
     }
     let Some(rivals) = against::rivals() else { return };
-    let (cycles, devices) = (number("WATTKEEPER_CYCLES", 10_000), number("WATTKEEPER_DEVICES", 500_u16));
+    // The rival's share of the cycles, so that a long run of ours is not twice as long.
+    let share = number("WATTKEEPER_RIVAL_SHARE", 1_usize);
+    let (cycles, devices) = (number("WATTKEEPER_CYCLES", 10_000), number("WATTKEEPER_DEVICES", DEVICES));
     let site = against::site(&format!("127.0.0.1:{METER}"), &format!("127.0.0.1:{INVERTER}"));
     let profile = against::profile("reaction", &(site + &against::background(devices)));
     let writes = plant();
+    std::thread::spawn(scrapes);
     let mut ratios = Vec::new();
     for round in 1..=number("WATTKEEPER_ROUNDS", 1) {
         let _server = against::server();
         let mut bare = pinned(1, &rivals.join("rust/target/release/react"));
         bare.args(["tm-ct", &METER.to_string(), &INVERTER.to_string(), &(2 * cycles).to_string(), POLL]);
         bare.args([&PORT.to_string(), &devices.to_string(), "1"]);
-        let rival = Reaction::of(&mut bare, &writes, cycles);
-        let mut ours = pinned(1, Path::new(env!("CARGO_BIN_EXE_wattkeeper")));
-        ours.arg("run").arg(&profile).args(["--listen", LISTEN]);
-        let ours = Reaction::of(&mut ours, &writes, cycles);
+        let rival = Reaction::of(&mut bare, &writes, cycles / share.max(1));
+        let ours = Reaction::of(&mut against::controller(&profile, LISTEN), &writes, cycles);
         ratios.push(ours.p99 / rival.p99);
         println!("round {round}: {ours}\n  bare loop: {rival}\n  ratio of p99 {:.2}", ours.p99 / rival.p99);
     }
@@ -53,6 +53,15 @@ fn main() {
         "reaction, {cycles} cycles: ratio of p99 {:.2} (goal 2, and p99 at most 1000 us)",
         median(ratios)
     );
+}
+
+/// Reads the metrics about once a second, at any moment of the meter's period; the rival has none.
+fn scrapes() {
+    let address: SocketAddr = LISTEN.parse().unwrap();
+    loop {
+        std::thread::sleep(Duration::from_millis(987));
+        let _absent = scrape(address);
+    }
 }
 
 /// Microseconds from answer to write.
@@ -74,14 +83,9 @@ impl Reaction {
         let _controller = Running(controller.stdout(Stdio::null()).spawn().unwrap());
         std::thread::sleep(Duration::from_secs(5));
         let _settling = writes.try_iter().count();
-        let address: SocketAddr = LISTEN.parse().unwrap();
-        let (mut took, mut scraped) = (Vec::with_capacity(cycles), Instant::now());
+        let mut took = Vec::with_capacity(cycles);
         while took.len() < cycles {
             took.push(writes.recv_timeout(Duration::from_secs(30)).unwrap() as f64 / 1e3);
-            if scraped.elapsed() >= Duration::from_secs(1) {
-                scraped = Instant::now();
-                std::thread::spawn(move || scrape(address));
-            }
         }
         took.sort_by(f64::total_cmp);
         let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];

@@ -24,6 +24,9 @@ pub fn rivals() -> Option<PathBuf> {
     folder
 }
 
+/// Devices that only are polled: with meter and inverter a site has as many as it may have.
+pub const DEVICES: u16 = 498;
+
 /// A number that the environment may set, such as rounds.
 pub fn number<T: FromStr>(name: &str, usual: T) -> T {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
@@ -304,6 +307,28 @@ persistence = "cyclic"
 
 /// The first lines of each definition.
 const HEAD: &str = "schema = 1\nmaker = \"bench\"\nmodel = \"bench\"\nsource = \"bench\"\n";
+
+/// The controller under a profile, pinned as all clients are, with a memory of its own that begins empty: it is killed
+/// each time, and must not take that for a row of crashes.
+pub fn controller(profile: &Path, listen: &str) -> Command {
+    let state = profile.with_file_name("state");
+    let _absent = std::fs::remove_dir_all(&state);
+    let mut command = pinned(1, Path::new(env!("CARGO_BIN_EXE_wattkeeper")));
+    if std::env::var_os("WATTKEEPER_FIRST").is_some() {
+        // The thread that controls goes before all of the machine; its others stay what they are.
+        command = Command::new("chrt");
+        command.args(["--reset-on-fork", "--fifo", "10", "taskset", "-c", "1"]);
+        command.arg(env!("CARGO_BIN_EXE_wattkeeper")).stderr(Stdio::null());
+    }
+    command
+        .arg("run")
+        .arg(profile)
+        .args(["--listen", listen])
+        .arg("--state")
+        .arg(state)
+        .stdout(Stdio::null());
+    command
+}
 
 /// A folder with a profile of these devices and the definition of the polled ones; returns the profile's path.
 pub fn profile(name: &str, text: &str) -> PathBuf {

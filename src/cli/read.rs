@@ -112,11 +112,13 @@ fn dial(checked: &Checked) -> Result<Values, std::io::Error> {
     let runtime = daemon::runtime()?;
     runtime.block_on(async {
         let clock = Clock::start(Source::system(), clock::FIRST, None, 1, "UTC");
-        let (fleet, mut reports) = Fleet::start(checked, &clock.pacer(), &fleet::tcp(), &[]);
+        let (mut fleet, mut reports) = Fleet::start(checked, &clock.pacer(), &fleet::tcp(), &[]);
         let mut values = Values::new();
-        // The end of the time is the normal end.
-        let _ = timeout(LISTEN, collect(checked, &mut reports, &mut values)).await;
-        drop(fleet);
+        tokio::select! {
+            // The end of the time is the normal end.
+            _ = timeout(LISTEN, collect(checked, &mut reports, &mut values)) => {}
+            () = fleet.work() => {}
+        }
         Ok(values)
     })
 }

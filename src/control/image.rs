@@ -47,9 +47,20 @@ impl Slot {
 }
 
 /// The last thing heard of every signal, by place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     slots: Vec<Slot>,
+}
+
+impl Clone for Image {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone() }
+    }
+
+    /// Into the room that the other one has.
+    fn clone_from(&mut self, source: &Self) {
+        self.slots.clone_from(&source.slots);
+    }
 }
 
 impl Image {

@@ -4,6 +4,8 @@
 //! changed, setpoints are handed back and site and endpoints are built anew around what the site remembers: the
 //! generator's contact is not touched and its minimum run goes on. What does not pass changes nothing.
 
+use std::sync::Arc;
+
 use tracing::{error, info, warn};
 
 use crate::control::policy::Control;
@@ -13,6 +15,7 @@ use crate::device::order::ControlKind;
 use crate::profile::Checked;
 
 use super::fleet::Fleet;
+use super::moment::Frame;
 use super::reload::News;
 use super::{Daemon, RELEASE_WITHIN, start};
 
@@ -42,8 +45,8 @@ impl Daemon {
             info!("the changed profile is in force");
             self.clock.move_to(&profile.site.policy.timezone);
             let policy = Box::new(profile.site.policy.clone());
-            self.checked = profile;
-            self.publisher.profile_changed();
+            self.checked = Arc::new(profile);
+            self.frame = Frame::of(&self.checked, &self.fleet);
             self.handle(&Input::Reload(policy));
         } else {
             self.change_over(profile).await;
@@ -74,8 +77,8 @@ impl Daemon {
         self.site = site;
         let wear = self.fleet.wear();
         (self.fleet, self.reports) = Fleet::start(&profile, &self.pacer, &self.options.dialler, &wear);
-        self.checked = profile;
-        self.publisher.profile_changed();
+        self.checked = Arc::new(profile);
+        self.frame = Frame::of(&self.checked, &self.fleet);
         self.wall_at = now;
         self.wake_at = now;
     }

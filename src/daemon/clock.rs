@@ -155,6 +155,12 @@ impl Clock {
         Wall { utc: ms.div_euclid(1_000), offset, valid: self.belief.holds }
     }
 
+    /// Whether the wall clock was believed at the last look.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        self.belief.holds
+    }
+
     /// The day is another zone's from now on.
     pub fn move_to(&mut self, timezone: &str) {
         self.zone = zone(timezone);

@@ -2,12 +2,18 @@
 //! and from what a device said back to signals.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::control::policy::Control;
 use crate::control::site::{Command, Input, Order, Outcome};
@@ -72,16 +78,18 @@ pub struct Line {
     pub name: String,
     handle: Handle,
     state: watch::Receiver<LinkState>,
-    was_up: Option<bool>,
 }
 
 impl Line {
     /// Its connection now.
     #[must_use]
-    pub fn state(&self) -> LinkState {
-        self.state.borrow().clone()
+    pub fn state(&self) -> watch::Ref<'_, LinkState> {
+        self.state.borrow()
     }
 }
+
+/// An endpoint at work; it never panics, but ends.
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// All devices and endpoints.
 #[derive(Debug)]
@@ -92,7 +100,13 @@ pub struct Fleet {
     pub lines: Vec<Line>,
     /// By actuator: device, control, channel.
     routes: Vec<Option<(usize, ControlKind, u8)>>,
+    /// Endpoints of what decisions follow and of what they order: part of the loop that decides, so that nothing
+    /// stands between an answer, the decision and its order.
+    near: FuturesUnordered<Work>,
+    /// All others.
     tasks: JoinSet<()>,
+    /// One of the near ones has ended.
+    lost: bool,
 }
 
 impl Fleet {
@@ -110,7 +124,9 @@ impl Fleet {
             members: Vec::new(),
             lines: Vec::new(),
             routes: vec![None; checked.site.wiring.actuators.len()],
+            near: FuturesUnordered::new(),
             tasks: JoinSet::new(),
+            lost: false,
         };
         let mut groups: BTreeMap<(String, u16, bool), Vec<(usize, Session)>> = BTreeMap::new();
         for (place, config) in checked.devices.iter().enumerate() {
@@ -159,16 +175,29 @@ impl Fleet {
         reports: &mpsc::Sender<Report>,
     ) {
         let name = options.name.clone();
+        let mut near = false;
         for (device, session) in &sessions {
             options = options.respecting(session.limits());
             if let Some(member) = self.members.get_mut(*device) {
                 member.endpoint = Some(self.lines.len());
+                near |= is_near(&member.config);
             }
         }
         let (endpoint, handle) = Endpoint::new(options, dial, sessions, pacer.clone(), reports.clone());
         let state = handle.state();
-        self.tasks.spawn(endpoint.run());
-        self.lines.push(Line { name, handle, state, was_up: None });
+        if near {
+            // Whatever is left half done by a panic goes with the endpoint.
+            self.near.push(Box::pin(AssertUnwindSafe(endpoint.run()).catch_unwind().map(drop)));
+        } else {
+            self.tasks.spawn(endpoint.run());
+        }
+        self.lines.push(Line { name, handle, state });
+    }
+
+    /// Brings orders on their way: the endpoints that got one go on until they wait for an answer. Never waits.
+    pub async fn carry(&mut self) {
+        let ended = poll_fn(|context| Poll::Ready(self.near.poll_next_unpin(context))).await;
+        self.lost |= matches!(ended, Poll::Ready(Some(())));
     }
 
     /// What a report means for the site, in order.
@@ -262,16 +291,8 @@ impl Fleet {
         reports: &mut mpsc::Receiver<Report>,
         within: Duration,
     ) {
-        let mut waiting: usize = 0;
-        for (at, line) in self.lines.iter().enumerate() {
-            let mine: Vec<_> = releases
-                .iter()
-                .filter_map(|command| self.device_order(command))
-                .filter(|(device, _)| self.members.get(*device).and_then(|m| m.endpoint) == Some(at))
-                .collect();
-            waiting = waiting.saturating_add(mine.len());
-            line.handle.stop(mine, within).await;
-        }
+        let mut waiting = self.tell_to_stop(releases, within).await;
+        let Self { near, tasks, .. } = self;
         let deadline =
             tokio::time::Instant::now().checked_add(within.saturating_add(Duration::from_millis(200)));
         let over = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now));
@@ -279,6 +300,7 @@ impl Fleet {
         loop {
             tokio::select! {
                 biased;
+                Some(()) = near.next() => {}
                 Some(report) = reports.recv() => {
                     for event in &report.events {
                         if let SessionEvent::Wrote { result: Ok(()), .. } = event {
@@ -286,7 +308,8 @@ impl Fleet {
                         }
                     }
                 }
-                ended = self.tasks.join_next() => if ended.is_none() { break },
+                Some(_) = tasks.join_next() => {}
+                () = std::future::ready(()), if near.is_empty() && tasks.is_empty() => break,
                 () = &mut over => break,
             }
         }
@@ -298,28 +321,52 @@ impl Fleet {
         }
     }
 
-    /// A task of an endpoint has ended although nobody stopped it: our own bug. Never, on a site without endpoints.
-    pub async fn lost_a_task(&mut self) {
-        if self.tasks.join_next().await.is_none() {
-            std::future::pending().await
+    /// Tells each endpoint what to release; says how many releases that are.
+    async fn tell_to_stop(&mut self, releases: &[Command], within: Duration) -> usize {
+        let mut orders = vec![Vec::new(); self.lines.len()];
+        for (device, order) in releases.iter().filter_map(|command| self.device_order(command)) {
+            let line = self.members.get(device).and_then(|member| member.endpoint);
+            if let Some(orders) = line.and_then(|at| orders.get_mut(at)) {
+                orders.push((device, order));
+            }
         }
+        let waiting = orders.iter().map(Vec::len).sum();
+        let Self { lines, near, .. } = self;
+        let told = async {
+            for (line, orders) in lines.iter().zip(orders) {
+                line.handle.stop(orders, within).await;
+            }
+        };
+        // One that is near takes what it is told only while it is at work.
+        let work = async {
+            while near.next().await.is_some() {}
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = told => {}
+            () = work => {}
+        }
+        waiting
     }
 
-    /// Logs links that went up or down since the last call.
-    pub fn log_changes(&mut self) {
-        for line in &mut self.lines {
-            let state = line.state.borrow();
-            if line.was_up == Some(state.up) {
-                continue;
-            }
-            match (state.up, &state.last_trouble) {
-                (true, _) => info!(endpoint = line.name, "link up"),
-                (false, Some(trouble)) => warn!(endpoint = line.name, %trouble, "link down"),
-                (false, None) => continue,
-            }
-            line.was_up = Some(state.up);
+    /// The near endpoints at work. Over when one has ended although nobody stopped it: our own bug. Never, on a site
+    /// without endpoints.
+    pub async fn work(&mut self) {
+        if self.lost {
+            return;
+        }
+        tokio::select! {
+            biased;
+            Some(()) = self.near.next() => {}
+            Some(_) = self.tasks.join_next() => {}
+            else => std::future::pending().await,
         }
     }
+}
+
+/// Whether decisions follow what this device says, or order something of it.
+fn is_near(config: &DeviceConfig) -> bool {
+    config.roles.contains(&Role::GridMeter) || !config.orders.is_empty()
 }
 
 /// Devices that are only shown stay out of the moments in which those are read that decisions hear: hundreds of

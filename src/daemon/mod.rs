@@ -1,14 +1,17 @@
 //! The waiting half of the site: the only loop that waits, the only clock, start and stop.
 //!
-//! One current-thread runtime owns the site and the endpoints; page and metrics live on a thread of their own and see
-//! published values only. A slow scrape, a hung browser or a dead device cannot delay an order.
+//! One current-thread runtime owns the site and the endpoints; what people see is made on a thread of its own from
+//! copies, and page and metrics live on another one. A slow scrape, a hung browser or a dead device cannot delay an
+//! order.
 
 mod changeover;
 pub mod clock;
 pub mod fleet;
+mod moment;
 mod notify;
 mod past;
-pub mod publish;
+mod publish;
+mod publishing;
 mod reload;
 mod start;
 
@@ -34,14 +37,15 @@ use crate::store::{Keeper, KeeperEvent, OpenError, Record, Stamp};
 
 use clock::Clock;
 use fleet::Fleet;
+use moment::{Diary, Frame};
 use notify::Manager;
-use publish::Publisher;
+use publishing::Publishing;
 use reload::{News, Watcher};
 
 pub use reload::Load;
 pub use start::Options;
 
-/// Published values are renewed at most this often and at least once a second, in real time.
+/// What is published is renewed at most this often and at least once a second, in real time.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// Setpoints must be released within this when the process leaves.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
@@ -49,6 +53,10 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Inputs taken from the endpoints before the site is asked to decide, so that a flood cannot starve decisions.
 const BATCH: usize = 64;
+
+/// Tasks of endpoints that decisions do not follow go on for so many turns before the wire and the loop that decides
+/// are looked at again.
+const TASKS: u32 = 8;
 
 /// Why the daemon could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +81,9 @@ pub enum RunError {
 pub struct Daemon {
     options: Options,
     /// The profile in force.
-    checked: Checked,
+    checked: Arc<Checked>,
+    /// It and its endpoints, as they are shown.
+    frame: Arc<Frame>,
     site: Site,
     fleet: Fleet,
     clock: Clock,
@@ -84,14 +94,25 @@ pub struct Daemon {
     engine: Genset,
     watcher: Option<Watcher>,
     manager: Manager,
-    publish: watch::Sender<Arc<Published>>,
-    publisher: Publisher,
+    untold: Untold,
+    diary: Diary,
+    publishing: Publishing,
+    published: watch::Receiver<Arc<Published>>,
     published_at: Option<Instant>,
     wall_at: Mono,
     wake_at: Mono,
     services: services::Handle,
     /// Where page, metrics and API are served.
     pub address: SocketAddr,
+}
+
+/// What is told to people, to the store and to the service manager once the orders have left.
+#[derive(Debug, Default)]
+struct Untold {
+    events: Vec<(Event, Mono)>,
+    /// The number of the record to be written down.
+    keep: Option<u32>,
+    decided: bool,
 }
 
 /// What can wake the loop.
@@ -109,29 +130,21 @@ impl Daemon {
     /// What services see, for a live table beside the daemon.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Published>> {
-        self.publish.subscribe()
+        self.published.clone()
     }
 
-    /// Runs until `stop` says so, then releases setpoints and ends.
+    /// Runs until `stop` says so, then releases setpoints and ends. Best as what the runtime itself waits for: that
+    /// goes before all other tasks.
     ///
     /// # Errors
     /// When one of our own tasks or threads ended by itself; the process should end too.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
-        // As a task among the endpoints' own: what waits outside is woken through the system, which costs each
-        // order two more calls.
-        tokio::spawn(self.serve(stop)).await.unwrap_or_else(|ended| match ended.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(RunError::Lost("the control task")),
-        })
-    }
-
-    async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::pin!(stop);
         let mut hangup = match self.watcher {
             Some(_) => Some(signal(SignalKind::hangup()).map_err(RunError::System)?),
             None => None,
         };
-        self.publish_now();
+        self.tell();
         let ended = loop {
             match self.next_wake(stop.as_mut(), hangup.as_mut()).await {
                 Wake::Stop => break Ok(()),
@@ -139,24 +152,17 @@ impl Daemon {
                 Wake::Asked => self.watcher.iter().for_each(Watcher::ask),
                 Wake::Profile(news) => self.reloaded(news).await,
                 Wake::Kept(event) => self.kept(event),
-                Wake::Heard(report) => {
-                    self.heard(&report);
-                    for _ in 0..BATCH {
-                        let Ok(report) = self.reports.try_recv() else { break };
-                        self.heard(&report);
-                    }
-                }
+                Wake::Heard(report) => self.listen(&report),
                 Wake::Due => {}
             }
             self.tell_the_time();
-            if self.clock.now() >= self.wake_at {
+            if self.is_due() {
                 self.handle(&Input::Due);
             }
+            self.fleet.carry().await;
+            self.tell();
             if let Some(thread) = self.lost_a_thread() {
                 break Err(RunError::Lost(thread));
-            }
-            if self.published_at.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY) {
-                self.publish_now();
             }
         };
         if let Err(lost) = &ended {
@@ -177,7 +183,7 @@ impl Daemon {
         tokio::select! {
             biased;
             () = stop => Wake::Stop,
-            () = self.fleet.lost_a_task() => Wake::Lost,
+            () = self.fleet.work() => Wake::Lost,
             () = asked(hangup) => Wake::Asked,
             news = changed(self.watcher.as_mut()) => Wake::Profile(news),
             event = self.keeper.next() => Wake::Kept(event),
@@ -191,10 +197,29 @@ impl Daemon {
         if self.services.ended() {
             return Some("the thread of page and metrics");
         }
+        if self.publishing.ended() {
+            return Some("the thread that makes what is shown");
+        }
         if self.watcher.as_ref().is_some_and(Watcher::ended) {
             return Some("the thread that reads the profile");
         }
         (!self.keeper.alive()).then_some("the thread that writes things down")
+    }
+
+    /// Takes what the endpoints say until there is something to decide: that does not wait for the rest.
+    fn listen(&mut self, report: &Report) {
+        self.heard(report);
+        for _ in 0..BATCH {
+            if self.is_due() {
+                break;
+            }
+            let Ok(report) = self.reports.try_recv() else { break };
+            self.heard(&report);
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.clock.now() >= self.wake_at
     }
 
     fn heard(&mut self, report: &Report) {
@@ -217,14 +242,13 @@ impl Daemon {
         }
     }
 
+    /// Gives the site one input and its orders to the endpoints. All else that comes of it is told later.
     fn handle(&mut self, input: &Input) {
         let now = self.clock.now();
         let started = Instant::now();
         self.wake_at = self.site.handle(now, input).wake_at;
         let took = started.elapsed();
         let outputs = self.site.outputs();
-        let (keep, decided) = (outputs.keep, outputs.decided);
-        // Orders first: what people read can wait.
         let mut failed = Vec::new();
         for command in &outputs.commands {
             if let Some(input) = self.fleet.send(command) {
@@ -232,24 +256,39 @@ impl Daemon {
                 failed.push(input);
             }
         }
-        if decided {
-            self.publisher.decided(&self.site, took, now);
+        if outputs.decided {
+            self.diary.decided(self.site.decision(), took, now);
         }
-        for event in &outputs.events {
-            log(event);
-            self.publisher.event(event, self.clock.utc_ms(now));
-        }
+        self.untold.decided |= outputs.decided;
+        self.untold.keep = outputs.keep.or(self.untold.keep);
+        self.untold.events.extend(outputs.events.iter().map(|event| (*event, now)));
         for input in failed {
             self.wake_at = self.site.handle(now, &input).wake_at;
         }
-        if let Some(seq) = keep {
-            let record = self.record(now);
+    }
+
+    /// Tells people, the store and the service manager what happened.
+    fn tell(&mut self) {
+        for (event, at) in self.untold.events.drain(..) {
+            log(&event);
+            self.diary.event(&event, self.clock.utc_ms(at));
+        }
+        if let Some(seq) = self.untold.keep.take() {
+            let record = self.record(self.clock.now());
             self.keeper.keep(seq, record);
         }
-        if decided {
+        if std::mem::take(&mut self.untold.decided) {
             let (site, fleet) = (&self.site, &self.fleet);
-            self.manager.decided(|| publish::status(site, fleet));
+            self.manager.decided(|| status(site, fleet));
         }
+        if self.published_at.is_none_or(|at| at.elapsed() >= PUBLISH_EVERY) && self.publish() {
+            self.published_at = Some(Instant::now());
+        }
+    }
+
+    fn publish(&mut self) -> bool {
+        let Self { frame, site, fleet, clock, diary, publishing, .. } = self;
+        publishing.publish(|sheet| sheet.copy(frame, site, fleet, clock, diary))
     }
 
     /// What must outlive the process, with the moment.
@@ -288,13 +327,6 @@ impl Daemon {
         self.handle(&Input::Noticed(alarm, holds));
     }
 
-    fn publish_now(&mut self) {
-        self.fleet.log_changes();
-        let snapshot = self.publisher.snapshot(&self.checked, &self.site, &self.fleet, &self.clock);
-        self.publish.send_replace(Arc::new(snapshot));
-        self.published_at = Some(Instant::now());
-    }
-
     /// Releases setpoints by their recipes within a deadline; the generator's contact is held.
     async fn leave(mut self, well: bool) {
         self.manager.stopping();
@@ -304,7 +336,8 @@ impl Daemon {
         }
         let outputs = self.site.handle(self.clock.now(), &Input::Leaving);
         self.fleet.stop(&outputs.commands, &mut self.reports, RELEASE_WITHIN).await;
-        self.publish_now();
+        let Self { frame, site, fleet, clock, diary, publishing, .. } = &mut self;
+        publishing.finish(|sheet| sheet.copy(frame, site, fleet, clock, diary)).await;
         if well {
             let record = self.record(self.clock.now());
             if !self.keeper.close(Some(record), CLOSE_WITHIN) {
@@ -331,6 +364,17 @@ async fn changed(watcher: Option<&mut Watcher>) -> News {
         Some(watcher) => watcher.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// The site in a line, for the service manager.
+fn status(site: &Site, fleet: &Fleet) -> String {
+    let control = match site.config().policy.control {
+        Control::On => "in control",
+        Control::Observe => "observing",
+    };
+    let up = fleet.lines.iter().filter(|line| line.state().up).count();
+    let bound = site.decision().reasons.binding().map_or("nothing", |cause| cause.reason.code());
+    format!("{control}; {up} of {} endpoints answer; bound by {bound}", fleet.lines.len())
 }
 
 /// What a person would want to read next morning.
@@ -364,5 +408,5 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, RunError> {
 /// # Errors
 /// When the system has no resources for it.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread().enable_all().event_interval(TASKS).build()
 }

@@ -1,25 +1,27 @@
-//! From the pure half's types to the ones that services may see. Runs after decisions, never inside them.
+//! From the pure half's types to the ones that services may see. Runs on the publishing thread, over copies.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use tracing::{info, warn};
+
+use crate::control::decision::ForcedCharge;
 use crate::control::image::Slot;
 use crate::control::policy::Control;
 use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
 use crate::control::signal::{Quantity, Signal, SignalId};
-use crate::control::site::{Alarm, Event, ForcedCharge, Site};
+use crate::control::site::{Alarm, Event};
 use crate::control::units::{MilliJoules, Mono, Span, Watts};
 use crate::control::wiring::ActuatorKind;
-use crate::daemon::clock::Clock;
-use crate::daemon::fleet::{Fleet, Member};
 use crate::device::definition::Definition;
 use crate::modbus::state::LinkState;
 use crate::profile::{Checked, DeviceConfig, Role};
 use crate::services::published as out;
 
-/// Events kept.
-const EVENTS: usize = 50;
+use super::moment::{DeviceMoment, Frame, Moment};
+
 /// Points of the page's small curves, and the time between two.
 const POINTS: usize = 120;
 const POINT_EVERY: Span = Span::secs(15);
@@ -27,20 +29,26 @@ const POINT_EVERY: Span = Span::secs(15);
 const GOOD_FOR: Span = Span::secs(15);
 const HELD_FOR: Span = Span::secs(300);
 
-/// What publishing remembers between decisions.
+/// What publishing remembers from moment to moment.
 #[derive(Debug, Default)]
 pub struct Publisher {
-    events: VecDeque<out::Event>,
-    binding_ms: BTreeMap<&'static str, i64>,
-    alarms_since: BTreeMap<&'static str, i64>,
     history: VecDeque<out::Point>,
-    last: Option<Mono>,
     last_point: Option<Mono>,
-    decisions: u64,
-    decision_time: std::time::Duration,
-    /// What never changes while a profile is in force: its hash, and each signal that is shown, without its value.
-    hash: Option<String>,
+    prepared: Option<Prepared>,
+}
+
+/// What never changes while a profile is in force.
+#[derive(Debug)]
+struct Prepared {
+    /// Of this one.
+    frame: Arc<Frame>,
+    hash: String,
+    /// Each signal that is shown, without its value.
     signals: Vec<Shown>,
+    /// By device: whether it is the first one of its endpoint, whose counters it then shows.
+    first: Vec<bool>,
+    /// By endpoint: whether it was up when that was last said.
+    up: Vec<Option<bool>>,
 }
 
 /// A signal that is shown, without its value.
@@ -51,59 +59,53 @@ struct Shown {
     signal: out::Signal,
 }
 
-impl Publisher {
-    /// Another profile is in force: what was prepared of the last one is dropped.
-    pub fn profile_changed(&mut self) {
-        self.hash = None;
-        self.signals.clear();
-    }
-
-    /// Takes note of one decision and what it took.
-    pub fn decided(&mut self, site: &Site, took: std::time::Duration, now: Mono) {
-        self.decisions = self.decisions.saturating_add(1);
-        self.decision_time = self.decision_time.saturating_add(took);
-        let elapsed = self.last.map_or(0, |before| now.since(before).0);
-        self.last = Some(now);
-        if let Some(cause) = site.decision().reasons.binding() {
-            let sum = self.binding_ms.entry(cause.reason.code()).or_default();
-            *sum = sum.saturating_add(elapsed);
+impl Prepared {
+    fn of(frame: &Arc<Frame>) -> Self {
+        let mut seen = BTreeSet::new();
+        let first = frame.carriers.iter().map(|carrier| carrier.is_some_and(|at| seen.insert(at))).collect();
+        Self {
+            frame: Arc::clone(frame),
+            hash: profile_hash(&frame.checked),
+            signals: shown(&frame.checked),
+            first,
+            up: vec![None; frame.lines.len()],
         }
     }
 
-    /// Takes note of an event.
-    pub fn event(&mut self, event: &Event, utc_ms: i64) {
-        if let Event::Alarm(alarm, on) = event {
-            if *on {
-                self.alarms_since.insert(alarm.code(), utc_ms);
-            } else {
-                self.alarms_since.remove(alarm.code());
+    /// Logs links that went up or down since the last moment.
+    fn log_changes(&mut self, lines: &[LinkState]) {
+        for ((name, was_up), state) in self.frame.lines.iter().zip(&mut self.up).zip(lines) {
+            if *was_up == Some(state.up) {
+                continue;
             }
+            match (state.up, &state.last_trouble) {
+                (true, _) => info!(endpoint = name, "link up"),
+                (false, Some(trouble)) => warn!(endpoint = name, %trouble, "link down"),
+                (false, None) => continue,
+            }
+            *was_up = Some(state.up);
         }
-        self.events.push_front(out::Event { utc_ms: Some(utc_ms), text: event_words(event) });
-        self.events.truncate(EVENTS);
     }
+}
 
-    /// Everything that services may see, now.
-    pub fn snapshot(
-        &mut self,
-        checked: &Checked,
-        site: &Site,
-        fleet: &Fleet,
-        clock: &Clock,
-    ) -> out::Published {
-        let now = clock.now();
-        if self.signals.is_empty() {
-            self.signals = shown(checked);
-        }
-        let signals = signals(&self.signals, site, now);
+impl Publisher {
+    /// Everything that services may see of a moment; says in the log which links went up or down.
+    pub fn published(&mut self, moment: &Moment) -> out::Published {
+        let Moment { frame, now, decision, diary, .. } = moment;
+        let (checked, now) = (&frame.checked, *now);
+        let known = self.prepared.take().filter(|prepared| Arc::ptr_eq(&prepared.frame, frame));
+        let mut prepared = known.unwrap_or_else(|| Prepared::of(frame));
+        prepared.log_changes(&moment.lines);
+        let signals = signals(&prepared.signals, moment);
+        let (devices, hash) = (devices(&prepared.first, moment), prepared.hash.clone());
+        self.prepared = Some(prepared);
         self.point(&signals, now);
-        let wall = clock.wall();
-        let policy = &site.config().policy;
-        let level = site.decision().stages.iter().map(|stage| stage.level()).max().unwrap_or(0);
+        let policy = &checked.site.policy;
+        let level = decision.stages.iter().map(|stage| stage.level()).max().unwrap_or(0);
         let observing = policy.control == Control::Observe;
         let mode = match (observing, level) {
             (true, _) => out::Mode::Observe,
-            (false, 3) if site.decision().ready => out::Mode::Failsafe,
+            (false, 3) if decision.ready => out::Mode::Failsafe,
             (false, _) => out::Mode::Auto,
         };
         out::Published {
@@ -114,24 +116,33 @@ impl Publisher {
             },
             site: checked.name.clone(),
             timezone: policy.timezone.clone(),
-            profile_hash: self.hash.get_or_insert_with(|| profile_hash(checked)).clone(),
+            profile_hash: hash,
             control: if observing { out::Control::Observe } else { out::Control::On },
             mode,
             now_ms: now.0,
-            utc_ms: Some(clock.utc_ms(now)),
-            started_utc_ms: Some(clock.started_utc_ms()),
-            clock_trusted: wall.valid,
+            utc_ms: Some(moment.utc_ms),
+            started_utc_ms: Some(moment.started_utc_ms),
+            clock_trusted: moment.clock_trusted,
             fresh_for_ms: 0,
             failsafe_level: level,
-            decisions: out::Work { count: self.decisions, seconds: self.decision_time.as_secs_f64() },
-            decision: (self.decisions > 0).then(|| decision(site, clock)),
-            generator: generator(checked, site),
-            devices: fleet.members.iter().map(|member| device(member, fleet, now)).collect(),
-            endpoints: fleet.lines.iter().map(|line| endpoint(&line.name, &line.state())).collect(),
-            energy: energy(site),
-            events: self.events.iter().cloned().collect(),
-            alarms: self.alarms(site),
-            binding_seconds: self
+            decisions: out::Work { count: diary.decisions, seconds: diary.decision_time.as_secs_f64() },
+            decision: (diary.decisions > 0).then(|| self::decision(moment)),
+            generator: generator(moment),
+            devices,
+            endpoints: frame
+                .lines
+                .iter()
+                .zip(&moment.lines)
+                .map(|(name, state)| endpoint(name, state))
+                .collect(),
+            energy: energy(moment),
+            events: diary
+                .events
+                .iter()
+                .map(|(event, utc_ms)| out::Event { utc_ms: Some(*utc_ms), text: event_words(event) })
+                .collect(),
+            alarms: alarms(moment),
+            binding_seconds: diary
                 .binding_ms
                 .iter()
                 .map(|(code, ms)| counted(Cow::Borrowed(*code), seconds(Span(*ms))))
@@ -161,41 +172,30 @@ impl Publisher {
             self.history.pop_front();
         }
     }
-
-    fn alarms(&self, site: &Site) -> Vec<out::Alarm> {
-        let active = site.alarms();
-        Alarm::LISTED
-            .iter()
-            .map(|alarm| {
-                let on = active.iter().find(|other| other.code() == alarm.code());
-                out::Alarm {
-                    code: Cow::Borrowed(alarm.code()),
-                    severity: Cow::Borrowed(alarm.severity()),
-                    device: on.and_then(|alarm| alarm_device(site, *alarm)).unwrap_or_default(),
-                    active: on.is_some(),
-                    since_utc_ms: self.alarms_since.get(alarm.code()).copied(),
-                    text: alarm.words().to_owned(),
-                }
-            })
-            .collect()
-    }
 }
 
-/// The site in a line, for the service manager.
-pub(super) fn status(site: &Site, fleet: &Fleet) -> String {
-    let control = match site.config().policy.control {
-        Control::On => "in control",
-        Control::Observe => "observing",
-    };
-    let up = fleet.lines.iter().filter(|line| line.state().up).count();
-    let bound = site.decision().reasons.binding().map_or("nothing", |cause| cause.reason.code());
-    format!("{control}; {up} of {} endpoints answer; bound by {bound}", fleet.lines.len())
+fn alarms(moment: &Moment) -> Vec<out::Alarm> {
+    Alarm::LISTED
+        .iter()
+        .map(|alarm| {
+            let on = moment.alarms.iter().find(|other| other.code() == alarm.code());
+            out::Alarm {
+                code: Cow::Borrowed(alarm.code()),
+                severity: Cow::Borrowed(alarm.severity()),
+                device: on.and_then(|alarm| alarm_device(moment, *alarm)).unwrap_or_default(),
+                active: on.is_some(),
+                since_utc_ms: moment.diary.alarms_since.get(alarm.code()).copied(),
+                text: alarm.words().to_owned(),
+            }
+        })
+        .collect()
 }
 
-fn alarm_device(site: &Site, alarm: Alarm) -> Option<String> {
+fn alarm_device(moment: &Moment, alarm: Alarm) -> Option<String> {
     match alarm {
         Alarm::OrderGivenUp(place) => {
-            site.config().wiring.actuators.get(usize::from(place)).map(|spec| spec.device.clone())
+            let actuators = &moment.frame.checked.site.wiring.actuators;
+            actuators.get(usize::from(place)).map(|spec| spec.device.clone())
         }
         _ => None,
     }
@@ -236,10 +236,10 @@ fn profile_hash(checked: &Checked) -> String {
     format!("{hash:016x}").chars().take(8).collect()
 }
 
-fn signals(shown: &[Shown], site: &Site, now: Mono) -> Vec<out::Signal> {
-    let image = site.image();
+fn signals(shown: &[Shown], moment: &Moment) -> Vec<out::Signal> {
+    let Moment { image, now, .. } = moment;
     let mut list: Vec<out::Signal> =
-        shown.iter().map(|shown| shown.with(image.slot(shown.id), now)).collect();
+        shown.iter().map(|shown| shown.with(image.slot(shown.id), *now)).collect();
     let measured =
         list.iter().any(|signal| signal.quantity == Quantity::LoadPower.name() && signal.value.is_some());
     if !measured {
@@ -362,9 +362,9 @@ fn reason(cause: Cause, binding: bool) -> out::Reason {
     }
 }
 
-fn decision(site: &Site, clock: &Clock) -> out::Decision {
-    let decided = site.decision();
-    let wiring = &site.config().wiring;
+fn decision(moment: &Moment) -> out::Decision {
+    let decided = &moment.decision;
+    let wiring = &moment.frame.checked.site.wiring;
     let binding = decided.reasons.binding();
     let mut bound = false;
     let reasons = decided
@@ -379,7 +379,7 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
     let tier = |tier: Tier| Cow::Borrowed(tier.label());
     out::Decision {
         at_ms: decided.at.0,
-        utc_ms: Some(clock.utc_ms(decided.at)),
+        utc_ms: Some(moment.utc_ms.saturating_sub(moment.now.since(decided.at).0)),
         battery_order: decided.battery_order.0,
         max_charge: decided.max_charge.0,
         max_discharge: decided.max_discharge.0,
@@ -396,7 +396,7 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
                 l3: l3.0,
             })
             .collect(),
-        grid_setpoint: grid_setpoint(site).0,
+        grid_setpoint: grid_setpoint(moment).0,
         pv_limit: decided.pv_limit.map(|limit| limit.0),
         guard: Cow::Borrowed(decided.guard.name()),
         floor: decided.floor.map(|floor| f64::from(floor.centi()) / 100.0),
@@ -429,18 +429,20 @@ fn decision(site: &Site, clock: &Clock) -> out::Decision {
 }
 
 /// What is sent where a device keeps the fast loop itself; elsewhere nothing is, and the operator's wish is shown.
-fn grid_setpoint(site: &Site) -> Watts {
-    let config = site.config();
-    if config.wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::GridSetpoint) {
-        site.decision().grid_setpoint.unwrap_or(site.config().policy.grid.setpoint)
+fn grid_setpoint(moment: &Moment) -> Watts {
+    let site = &moment.frame.checked.site;
+    let wish = site.policy.grid.setpoint;
+    if site.wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::GridSetpoint) {
+        moment.decision.grid_setpoint.unwrap_or(wish)
     } else {
-        config.policy.grid.setpoint
+        wish
     }
 }
 
-fn generator(checked: &Checked, site: &Site) -> Option<out::Generator> {
-    let policy = site.config().policy.generator.as_ref()?;
-    let view = &site.decision().generator;
+fn generator(moment: &Moment) -> Option<out::Generator> {
+    let checked = &moment.frame.checked;
+    let policy = checked.site.policy.generator.as_ref()?;
+    let view = &moment.decision.generator;
     let name = checked
         .devices
         .iter()
@@ -471,12 +473,27 @@ fn endpoint(name: &str, state: &LinkState) -> out::Endpoint {
     }
 }
 
-fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
-    let config = &member.config;
-    let state = member.endpoint.and_then(|at| fleet.lines.get(at)).map(super::fleet::Line::state);
-    let age = member.heard_at.map(|at| now.since(at));
+fn devices(first: &[bool], moment: &Moment) -> Vec<out::Device> {
+    let Moment { frame, lines, .. } = moment;
+    let places = frame.carriers.iter().zip(first);
+    let devices = frame.checked.devices.iter().zip(&moment.devices).zip(places);
+    devices
+        .map(|((config, seen), (carrier, first))| {
+            let state = carrier.and_then(|at| lines.get(at));
+            device(config, *seen, state, *first, moment.now)
+        })
+        .collect()
+}
+
+fn device(
+    config: &DeviceConfig,
+    seen: DeviceMoment,
+    state: Option<&LinkState>,
+    first: bool,
+    now: Mono,
+) -> out::Device {
+    let age = seen.heard_at.map(|at| now.since(at));
     let up = age.is_some_and(|age| age <= GOOD_FOR);
-    let alone = fleet.members.iter().filter(|other| other.endpoint == member.endpoint).count() == 1;
     let definition = config.definition.as_deref();
     let mut device = out::Device {
         name: config.name.clone(),
@@ -487,10 +504,10 @@ fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
         watchdog: watchdog(config, definition),
         unproven: definition.is_some_and(Definition::is_unproven),
         writes: vec![
-            counted(Cow::Borrowed("ok"), member.writes.ok),
-            counted(Cow::Borrowed("refused"), member.writes.refused),
-            counted(Cow::Borrowed("failed"), member.writes.failed),
-            counted(Cow::Borrowed("contradicted"), member.writes.contradicted),
+            counted(Cow::Borrowed("ok"), seen.writes.ok),
+            counted(Cow::Borrowed("refused"), seen.writes.refused),
+            counted(Cow::Borrowed("failed"), seen.writes.failed),
+            counted(Cow::Borrowed("contradicted"), seen.writes.contradicted),
         ],
         ..out::Device::default()
     };
@@ -503,8 +520,7 @@ fn device(member: &Member, fleet: &Fleet, now: Mono) -> out::Device {
             };
         }
         // Counters are the endpoint's; a device that shares one shows them once, at its first device.
-        let first = fleet.members.iter().find(|other| other.endpoint == member.endpoint);
-        if alone || first.is_some_and(|first| first.config.name == config.name) {
+        if first {
             device.requests = state
                 .requests()
                 .filter(|(_, count)| *count > 0)
@@ -535,9 +551,9 @@ fn watchdog(config: &DeviceConfig, definition: Option<&Definition>) -> String {
     }
 }
 
-fn energy(site: &Site) -> out::Energy {
-    let ledger = site.ledger();
-    let wiring = &site.config().wiring;
+fn energy(moment: &Moment) -> out::Energy {
+    let ledger = &moment.ledger;
+    let wiring = &moment.frame.checked.site.wiring;
     let grid = wiring.grid.power.total.is_some() || wiring.grid.power.phase.iter().any(Option::is_some);
     let when = |exists: bool, energy: MilliJoules| exists.then(|| joules(energy));
     let battery = wiring.battery.power.is_some();

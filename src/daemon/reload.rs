@@ -35,9 +35,11 @@ impl Watcher {
     pub fn start(load: Load, files: Vec<PathBuf>) -> std::io::Result<Self> {
         let (ask, asked) = calls::sync_channel(1);
         let (tell, news) = mpsc::channel(1);
+        // Not on the thread: what changes before that has its first turn would never be seen.
+        let seen = sign(&files);
         let thread = std::thread::Builder::new()
             .name("profile".to_owned())
-            .spawn(move || watch(&load, files, &asked, &tell))?;
+            .spawn(move || watch(&load, files, seen, &asked, &tell))?;
         Ok(Self { ask, news, thread })
     }
 
@@ -61,8 +63,13 @@ impl Watcher {
     }
 }
 
-fn watch(load: &Load, mut files: Vec<PathBuf>, asked: &calls::Receiver<()>, tell: &mpsc::Sender<News>) {
-    let mut seen = sign(&files);
+fn watch(
+    load: &Load,
+    mut files: Vec<PathBuf>,
+    mut seen: Vec<Sign>,
+    asked: &calls::Receiver<()>,
+    tell: &mpsc::Sender<News>,
+) {
     loop {
         match asked.recv_timeout(LOOK_EVERY) {
             Ok(()) => seen = sign(&files),
@@ -95,7 +102,9 @@ fn watch(load: &Load, mut files: Vec<PathBuf>, asked: &calls::Receiver<()>, tell
 }
 
 /// What a file looks like from outside: its length and when it was last written; none while it is not there.
-fn sign(files: &[PathBuf]) -> Vec<Option<(u64, Option<SystemTime>)>> {
+type Sign = Option<(u64, Option<SystemTime>)>;
+
+fn sign(files: &[PathBuf]) -> Vec<Sign> {
     let one = |file: &PathBuf| {
         let about = std::fs::metadata(file).ok()?;
         Some((about.len(), about.modified().ok()))

@@ -18,10 +18,11 @@ use crate::store::{self, Found, OpenError, Opened, Stamp, Wear};
 
 use super::clock::{self, Clock, Source};
 use super::fleet::{self, Dialler, Fleet};
+use super::moment::{Diary, Frame, Moment};
 use super::notify::Manager;
-use super::publish::Publisher;
+use super::publishing::Publishing;
 use super::reload::{Load, Watcher};
-use super::{CLOSE_WITHIN, Daemon, RunError, past};
+use super::{CLOSE_WITHIN, Daemon, RunError, Untold, past};
 
 /// How the daemon runs.
 #[derive(Clone)]
@@ -90,9 +91,9 @@ impl Daemon {
         let zone = &checked.site.policy.timezone;
         let clock = Clock::start(options.time.clone(), begins, latest, options.speed, zone);
         let site = Site::begin(checked.site.clone(), past, clock.now());
-        let (publish, watched) = watch::channel(Arc::new(Published::default()));
+        let (publish, published) = watch::channel(Arc::new(Published::default()));
         let listen = options.listen.unwrap_or(checked.listen);
-        let (address, services) = match services::start(listen, watched) {
+        let (address, services) = match services::start(listen, published.clone()) {
             Ok(started) => started,
             Err(error) => {
                 // An address that is in use is no crash.
@@ -100,7 +101,11 @@ impl Daemon {
                 return Err(error.into());
             }
         };
+        let checked = Arc::new(checked);
         let (fleet, reports) = Fleet::start(&checked, &clock.pacer(), &options.dialler, &wear);
+        let frame = Frame::of(&checked, &fleet);
+        let sheet = Moment::blank(Arc::clone(&frame));
+        let publishing = Publishing::start(publish, sheet).map_err(RunError::System)?;
         let watcher = match &options.reload {
             Some(load) => {
                 Some(Watcher::start(Arc::clone(load), checked.files.clone()).map_err(RunError::System)?)
@@ -109,6 +114,7 @@ impl Daemon {
         };
         let mut daemon = Self {
             options: options.clone(),
+            frame,
             checked,
             site,
             fleet,
@@ -117,8 +123,10 @@ impl Daemon {
             engine,
             watcher,
             manager: Manager::from_environment(),
-            publish,
-            publisher: Publisher::default(),
+            untold: Untold::default(),
+            diary: Diary::default(),
+            publishing,
+            published,
             published_at: None,
             pacer: clock.pacer(),
             wall_at: Mono::ZERO,

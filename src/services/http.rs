@@ -119,6 +119,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("services".to_owned())
         .spawn(move || {
+            super::stand_back();
             let served = runtime.block_on(serve(listener, view, face, stopped));
             if let Err(error) = served {
                 tracing::error!(%error, "page and metrics have stopped");

@@ -21,3 +21,4 @@ mod example;
 mod tests;
 
 pub use http::{Face, Handle, StartError, start};
+pub use process::stand_back;

@@ -5,6 +5,19 @@ use std::fs;
 /// Clock ticks in a second as `/proc` counts them: fixed at 100 for user space on Linux.
 const TICKS: f64 = 100.0;
 
+/// How far the threads stand back that only show what is: on a machine with one core, too, orders come first.
+#[cfg(target_os = "linux")]
+const BACK: i32 = 10;
+
+/// The calling thread, and those it starts, stand back for the ones that control.
+pub fn stand_back() {
+    // Elsewhere this would be said of the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(BACK) {
+        tracing::debug!(%error, "this thread cannot stand back");
+    }
+}
+
 /// Processor time, memory, descriptors and start of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Process {

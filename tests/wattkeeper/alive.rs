@@ -8,12 +8,13 @@ mod supervised;
 mod wire;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wattkeeper::control::site::{Command, Order};
 use wattkeeper::control::units::{Span, Watts};
-use wattkeeper::daemon::fleet::Fleet;
+use wattkeeper::daemon::fleet::{Dialler, Fleet};
 use wattkeeper::daemon::{Daemon, RunError};
 use wattkeeper::device::exchange::Failure;
 use wattkeeper::device::order::{ControlKind, SessionEvent};
@@ -122,25 +123,55 @@ async fn m4_an_order_that_waits_for_the_line_while_the_machine_sleeps_is_dropped
         let house = House::new(0.05, &[]);
         let clock = house.clock();
         let profile = house.profile(&[]);
-        let (fleet, mut reports) = Fleet::start(&profile, &clock.pacer(), &house.dialler(), &[]);
-        house.pass(3.0).await;
+        let (mut fleet, mut reports) = Fleet::start(&profile, &clock.pacer(), &house.dialler(), &[]);
+        at_work(&mut fleet, house.pass(3.0)).await;
         open(&house.world).misbehave(house.place("gx"), LATE, None, None);
-        house.pass(1.0).await;
+        at_work(&mut fleet, house.pass(1.0)).await;
         assert_eq!(house.written("gx"), []);
         // Decided now, for two cycles; the line is busy with a question.
         let place = profile.device("gx").unwrap().orders[&(ControlKind::InverterPower, 0)];
         let order = Order::Power([Watts(500); 3]);
         let expires = clock.now() + Span::secs(2);
         assert!(fleet.send(&Command { actuator: place, order, seq: 1, expires }).is_none());
-        house.pass(0.05).await;
+        at_work(&mut fleet, house.pass(0.05)).await;
         house.sleep(seconds);
-        house.pass(8.0).await;
+        at_work(&mut fleet, house.pass(8.0)).await;
         let dropped = std::iter::from_fn(|| reports.try_recv().ok())
             .flat_map(|report| report.events)
             .any(|event| matches!(event, SessionEvent::Wrote { seq: 1, result: Err(Failure::Expired), .. }));
         let fresh = seconds < 2;
         assert_eq!((house.written("gx").is_empty(), dropped), (!fresh, !fresh), "{seconds} s");
     }
+}
+
+/// The endpoints of a fleet work for as long as a script lasts.
+async fn at_work(fleet: &mut Fleet, script: impl Future<Output = ()>) {
+    tokio::select! {
+        () = fleet.work() => unreachable!("an endpoint ended by itself"),
+        () = script => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_is_on_the_wire_before_anything_else_has_a_turn() {
+    let house = House::new(0.05, &[]);
+    let clock = house.clock();
+    let profile = house.profile(&[]);
+    let codes = wire::codes();
+    let (others, counted) = (house.dialler(), wire::counting(house.dialler(), &codes));
+    let dialler: Dialler =
+        Arc::new(move |host, port| if host == "gx" { counted(host, port) } else { others(host, port) });
+    let (mut fleet, _reports) = Fleet::start(&profile, &clock.pacer(), &dialler, &[]);
+    // Between two polls: the line is idle.
+    at_work(&mut fleet, house.pass(3.5)).await;
+    let sent = || codes.iter().map(|count| count.load(Ordering::SeqCst)).sum::<u64>();
+    let before = sent();
+    let place = profile.device("gx").unwrap().orders[&(ControlKind::InverterPower, 0)];
+    let (order, expires) = (Order::Power([Watts(500); 3]), clock.now() + Span::secs(2));
+    assert!(fleet.send(&Command { actuator: place, order, seq: 1, expires }).is_none());
+    // Nobody but the fleet is asked here, and it waits for nothing: what it does before its first write, or that.
+    fleet.carry().await;
+    assert_eq!(sent(), before + 1);
 }
 
 /// A slow gateway.
@@ -195,19 +226,22 @@ async fn t2_a_wall_clock_that_jumps_moves_no_order() {
 
 #[tokio::test(start_paused = true)]
 async fn h2_a_task_that_panics_ends_the_process_and_hands_the_other_devices_back() {
-    let house = House::new(0.05, &[]);
-    let daemon = house.daemon(&[], wire::panicking(house.dialler(), "pv"), None);
-    let (_, ended) = play(daemon, async {
-        house.in_control().await;
-        assert!(asks(&house, 0).iter().any(|asks| *asks));
-        // The connection breaks; the dialler of the next one breaks this program.
-        open(&house.world).misbehave(house.place("pv"), Misbehaviour::Close, Some(1), None);
-        house.pass(600.0).await;
-    })
-    .await;
-    let error = ended.unwrap_err();
-    assert!(matches!(error, RunError::Lost(_)), "{error}");
-    assert_eq!(asks(&house, 0).last(), Some(&false), "the release asks for nothing");
+    // One among the tasks, one inside the loop that decides.
+    for victim in ["pv", "meter"] {
+        let house = House::new(0.05, &[]);
+        let daemon = house.daemon(&[], wire::panicking(house.dialler(), victim), None);
+        let (_, ended) = play(daemon, async {
+            house.in_control().await;
+            assert!(asks(&house, 0).iter().any(|asks| *asks));
+            // The connection breaks; the dialler of the next one breaks this program.
+            open(&house.world).misbehave(house.place(victim), Misbehaviour::Close, Some(1), None);
+            house.pass(600.0).await;
+        })
+        .await;
+        let error = ended.unwrap_err();
+        assert!(matches!(error, RunError::Lost(_)), "{error}");
+        assert_eq!(asks(&house, 0).last(), Some(&false), "the release asks for nothing");
+    }
 }
 
 /// Leaves behind what so many processes leave that died.
