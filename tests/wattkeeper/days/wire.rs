@@ -1,5 +1,5 @@
 //! Sessions, recipes and registers between the site and the plant, without sockets: what frames and connections do is
-//! proven elsewhere. An exchange takes no time unless it goes wrong.
+//! proven elsewhere. An exchange takes no time unless it goes wrong or its line is slow.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -237,6 +237,7 @@ impl Wire {
         let late = match result {
             Err(Failure::Timeout) => ask.timeout,
             Err(Failure::Unreachable) => REDIAL,
+            _ if lines.contains(&Line::Slow) => ask.timeout - Span::millis(1),
             _ => Span::ZERO,
         };
         let waiting = Waiting { token: ask.token, result, asked_at: now, until: now + late };
