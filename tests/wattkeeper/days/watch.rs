@@ -85,7 +85,7 @@ impl Watch {
             self.generator.assume_stopped(now);
         }
         self.generator.resume();
-        self.counted.begin();
+        self.counted.begin(now);
         self.orders = Orders::new(wiring.actuators.len());
         self.exporting_since = None;
         (self.began_at, self.decided_at, self.gap_at) = (now, now, now);

@@ -227,9 +227,13 @@ impl Wire {
         }
         let Some(ask) = self.desks[place].session.next(now) else { return false };
         if ask.request.function.writes() {
+            let lies = lines.iter().any(|line| *line != Line::Slow);
+            // What reads back as something else is written again.
+            if lies {
+                self.desks[place].worn.clear();
+            }
             self.written(place, &ask.request, now);
-            if !lines.is_empty() {
-                // What reads back as something else is written again.
+            if lies {
                 self.desks[place].worn.clear();
             }
         }
