@@ -13,6 +13,8 @@ const OLDEST: Span = Span::secs(10);
 #[derive(Clone, Default)]
 pub struct Counted {
     at: Option<Mono>,
+    /// The same for the engine, whose time counts from the process's beginning on.
+    engine_at: Mono,
     /// Import, export, charge, discharge, in mJ.
     energy: [i64; 4],
     starts: u32,
@@ -21,8 +23,9 @@ pub struct Counted {
 
 impl Counted {
     /// The process begins again: time before does not count.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, now: Mono) {
         self.at = None;
+        self.engine_at = now;
     }
 
     pub fn check(
@@ -50,6 +53,8 @@ impl Counted {
         if told.map(|energy| energy.0).into_iter().zip(self.energy).any(differs) {
             return Err(format!("the ledger says {told:?}, counted were {:?} mJ", self.energy));
         }
+        let elapsed = now.since(self.engine_at);
+        self.engine_at = now;
         let rise = engine.run_time - self.run_time;
         let starts = self.starts..=self.starts + 1;
         if !starts.contains(&engine.starts) || rise < Span::ZERO || rise > elapsed {

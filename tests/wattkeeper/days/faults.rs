@@ -60,6 +60,8 @@ pub enum Line {
     RefusedWrites(u8),
     /// Writes are confirmed and not done.
     IgnoredWrites,
+    /// Answers come when they are hardly waited for any longer.
+    Slow,
 }
 
 /// What the process waits for before it dies.
@@ -112,6 +114,8 @@ pub enum What {
     Reboot,
     /// The sensor is off by this much, in 0.01 %.
     SocOff(i64),
+    /// The charge is this by now, in 0.01 %, as after hours.
+    Charge(i64),
     GridGone,
     FailedStarts(i64),
     GeneratorFault,
@@ -127,6 +131,8 @@ pub enum What {
     WallInvalid,
     /// An hour less, as in autumn.
     WinterTime,
+    /// Quiet hours hold by the clock as it is.
+    QuietNow,
     Floor(u16),
     /// The floor is set this far from the charge, in %.
     FloorNear(i64),
@@ -249,6 +255,60 @@ pub fn faults(dice: &mut Dice, config: &SiteConfig, devices: usize, stay: Stay) 
         faults.push(Fault { from: quiet + 300, to: quiet + 300, what: What::Acknowledge });
     }
     faults.sort_by_key(|fault| fault.from);
+    faults
+}
+
+/// What needs more at once than a story among others meets: each of them once in a round, where it can be.
+pub fn rarities(dice: &mut Dice, config: &SiteConfig, devices: usize, stay: Stay) -> Vec<Fault> {
+    let mut stories = Vec::new();
+    if let Some(generator) = &config.policy.generator {
+        // Quiet hours, by a clock that nobody believes any more.
+        stories.push(vec![(0, 600, What::QuietNow), (60, 240, What::WallInvalid)]);
+        // A reason to start that is soon gone.
+        let (start, stop) = generator.soc.map_or((2_000, 5_000), |soc| (soc.start, soc.stop));
+        stories.push(vec![
+            (0, 0, What::Manual(Manual::Auto, None)),
+            (0, 0, What::Auto(true)),
+            (0, 0, What::Acknowledge),
+            (1, 0, What::Charge(start - 300)),
+            (180, 0, What::Charge(stop + 300)),
+        ]);
+    }
+    if devices > 0 {
+        // Orders that wait behind slow answers, also while the process is suspended.
+        let mut slow: Vec<_> =
+            (0..devices).map(|device| (0, 400, What::Wire(device as u8, Line::Slow))).collect();
+        slow.extend([100, 200, 300].map(|after| (after, 8, What::Suspend)));
+        stories.push(slow);
+    }
+    let mut faults = Vec::new();
+    for round in 0..stay.rounds {
+        let begin = round * stay.round;
+        let quiet = begin + stay.round - stay.quiet;
+        let mut tell = |from: i64, story: &[(i64, i64, What)]| {
+            faults.extend(story.iter().map(|(after, lasts, what)| Fault {
+                from: from + after,
+                to: from + after + lasts,
+                what: *what,
+            }));
+        };
+        if devices == 0 {
+            // A discharge toward the floor that nobody sees, before much else goes wrong.
+            let silent = [
+                (0, 0, What::Charge(6_000)),
+                (0, 0, What::FloorNear(-8)),
+                (0, 0, What::Authority(9_000)),
+                (1, 0, What::Setpoint(-12_000)),
+                (40, 0, What::FloorNear(-2)),
+                (41, 290, What::Values(Group::Soc, How::Silent)),
+                (331, 0, What::Setpoint(0)),
+            ];
+            tell(begin + dice.range(30, 60), &silent);
+        }
+        for story in &stories {
+            tell(dice.range(begin + 60, quiet - 700), story);
+        }
+    }
     faults
 }
 

@@ -85,6 +85,8 @@ impl Generator {
             self.attempts = 0;
         }
         if view.state == GensetState::Boot {
+            // A set remembered at rest is looked at again, and may be found running.
+            self.left_boot = false;
             self.on = view.command;
             return Ok(());
         }

@@ -94,6 +94,13 @@ impl Orders {
         if known.policy.control == Control::Observe && !commands.is_empty() {
             return Err("a command while observing".to_owned());
         }
+        // What its contact does not show was not done, whatever was answered, and is told again.
+        if let Some((closed, at)) = known.reading(known.wiring.generator.contact) {
+            for (sent, spec) in self.sent.iter_mut().zip(&known.wiring.actuators) {
+                let shown = sent.order == Some(Order::Run(closed != 0)) || at <= sent.at;
+                sent.acknowledged &= shown || spec.kind != ActuatorKind::GeneratorRun;
+            }
+        }
         let mut told = vec![false; self.sent.len()];
         for command in commands {
             let place = usize::from(command.actuator);

@@ -8,7 +8,7 @@ use wattkeeper::control::site::SiteConfig;
 use wattkeeper::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
 use wattkeeper::profile::{self, Checked, DeviceConfig, Overrides};
 
-use super::faults::{Fault, faults};
+use super::faults::{Fault, faults, rarities};
 
 /// How long a house is lived in, in seconds: rounds of faults, each with a quiet end that shows the recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +149,10 @@ impl House {
         if !grid || dice.percent(25) {
             plant.push(("pv.dc.peak", dice.range(0, 5_000) as f64));
         }
-        let faults = faults(&mut dice, &config, devices.len(), stay);
+        let mut faults = faults(&mut dice, &config, devices.len(), stay);
         let soc_step = dice.pick(&[1, 10, 100]);
+        faults.extend(rarities(&mut dice, &config, devices.len(), stay));
+        faults.sort_by_key(|fault| fault.from);
         Self { seed, profile, config, devices, stay, begins, plant, soc_step, faults }
     }
 

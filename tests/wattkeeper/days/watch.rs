@@ -85,7 +85,7 @@ impl Watch {
             self.generator.assume_stopped(now);
         }
         self.generator.resume();
-        self.counted.begin();
+        self.counted.begin(now);
         self.orders = Orders::new(wiring.actuators.len());
         self.exporting_since = None;
         (self.began_at, self.decided_at, self.gap_at) = (now, now, now);
@@ -177,9 +177,15 @@ impl Watch {
             if total > most || total < least {
                 return Err(format!("{} is ordered {total} W, beyond its rating", spec.name));
             }
+            let feeding = spec.phases.iter().filter(|feeds| **feeds).count().max(1) as i64;
+            let most = i64::from(spec.max_discharge.0) / feeding + (-behind).max(0) + SLACK;
+            let least = -i64::from(spec.max_charge.0) / feeding - behind.max(0) - SLACK;
             for (part, feeds) in order.iter().zip(spec.phases) {
                 if !feeds && part.0 != 0 {
                     return Err(format!("{} is ordered {part} on a phase it does not feed", spec.name));
+                }
+                if i64::from(part.0) > most || i64::from(part.0) < least {
+                    return Err(format!("{} is ordered {part} on one phase, beyond its share", spec.name));
                 }
                 signs[0] |= part.0 > SLACK as i32;
                 signs[1] |= part.0 < -(SLACK as i32);

@@ -1,5 +1,5 @@
 //! Sessions, recipes and registers between the site and the plant, without sockets: what frames and connections do is
-//! proven elsewhere. An exchange takes no time unless it goes wrong.
+//! proven elsewhere. An exchange takes no time unless it goes wrong or its line is slow.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -227,9 +227,13 @@ impl Wire {
         }
         let Some(ask) = self.desks[place].session.next(now) else { return false };
         if ask.request.function.writes() {
+            let lies = lines.iter().any(|line| *line != Line::Slow);
+            // What reads back as something else is written again.
+            if lies {
+                self.desks[place].worn.clear();
+            }
             self.written(place, &ask.request, now);
-            if !lines.is_empty() {
-                // What reads back as something else is written again.
+            if lies {
                 self.desks[place].worn.clear();
             }
         }
@@ -237,6 +241,7 @@ impl Wire {
         let late = match result {
             Err(Failure::Timeout) => ask.timeout,
             Err(Failure::Unreachable) => REDIAL,
+            _ if lines.contains(&Line::Slow) => ask.timeout - Span::millis(1),
             _ => Span::ZERO,
         };
         let waiting = Waiting { token: ask.token, result, asked_at: now, until: now + late };

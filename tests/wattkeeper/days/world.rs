@@ -4,7 +4,7 @@
 //! sensor and words that no register can say are at home. Or both travel through sessions, recipes and registers of
 //! fake devices (`wire`): there the plant does what its registers say, and exchanges go wrong.
 
-use wattkeeper::control::policy::{Control, Policy};
+use wattkeeper::control::policy::{Control, Policy, QuietHours};
 use wattkeeper::control::signal::{Phase, Quantity, SignalId};
 use wattkeeper::control::site::{Command, Input, OperatorOrder, Order, Outcome};
 use wattkeeper::control::units::{Mono, Soc, Span, Wall, Watts};
@@ -75,6 +75,8 @@ pub struct World {
     midnight: i64,
     wall_shift: i64,
     winter: bool,
+    /// Quiet hours as the house has them.
+    quiet: Option<QuietHours>,
     setpoint: Option<(f64, i64)>,
     /// What a stuck contact was told; it follows once it is free.
     contact: Option<bool>,
@@ -124,6 +126,7 @@ impl World {
             midnight: MIDNIGHT + house.begins,
             wall_shift: 0,
             winter: false,
+            quiet: house.config.policy.generator.as_ref().and_then(|generator| generator.quiet),
             setpoint: None,
             contact: None,
             on: house.config.policy.control == Control::On,
@@ -155,10 +158,14 @@ impl World {
         if awake {
             self.exchange(now, out);
         }
+        out.push(Input::Wall(self.wall(second)));
+        self.faults[first..self.next].to_vec()
+    }
+
+    fn wall(&self, second: i64) -> Wall {
         let valid = !self.is(|what| *what == What::WallInvalid);
         let offset = if self.winter { 3_600 } else { 7_200 };
-        out.push(Input::Wall(Wall { utc: self.midnight + second + self.wall_shift, offset, valid }));
-        self.faults[first..self.next].to_vec()
+        Wall { utc: self.midnight + second + self.wall_shift, offset, valid }
     }
 
     /// Whether such a fault lasts.
@@ -207,12 +214,18 @@ impl World {
             }
             What::GridGone if !self.policy.grid.connected => return,
             What::GridGone => self.set("grid.present", 0.0),
+            What::Charge(charge) => self.set("battery.soc", charge.clamp(100, 10_000) as f64 / 100.0),
             What::FailedStarts(count) => self.set("generator.fail_starts", count as f64),
             What::GeneratorFault => self.set("generator.fault", 2.0),
             What::ChargeLimit(amps) => self.set("battery.charge_limit_current", amps as f64),
             What::DischargeLimit(amps) => self.set("battery.discharge_limit_current", amps as f64),
             What::WallJump(seconds) => self.wall_shift += seconds,
             What::WinterTime => self.winter = !self.winter,
+            What::QuietNow => {
+                let second = self.wall(fault.from).second_of_day();
+                let [from, to] = [-1_800, 3_600].map(|away| (second + away).rem_euclid(86_400));
+                self.quiet_hours(Some(QuietHours { from, to }), out);
+            }
             What::Authority(watts) => {
                 self.policy.authority = Watts(watts);
                 out.push(Input::Reload(Box::new(self.policy.clone())));
@@ -260,6 +273,7 @@ impl World {
                 self.policy.control = Control::On;
                 out.push(Input::Reload(Box::new(self.policy.clone())));
             }
+            What::QuietNow => self.quiet_hours(self.quiet, out),
             What::GridGone => self.set("grid.present", 1.0),
             What::ContactStuck if !self.is(|what| *what == What::ContactStuck) => {
                 if let Some(told) = self.contact.take() {
@@ -271,6 +285,13 @@ impl World {
             What::ChargeLimit(_) => self.field.plant.release("battery.charge_limit_current").unwrap(),
             What::DischargeLimit(_) => self.field.plant.release("battery.discharge_limit_current").unwrap(),
             _ => {}
+        }
+    }
+
+    fn quiet_hours(&mut self, hours: Option<QuietHours>, out: &mut Vec<Input>) {
+        if let Some(generator) = &mut self.policy.generator {
+            generator.quiet = hours;
+            out.push(Input::Reload(Box::new(self.policy.clone())));
         }
     }
 
