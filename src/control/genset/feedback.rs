@@ -62,6 +62,8 @@ pub(super) struct Feedback {
     ac: Option<Flag>,
     /// Whether the voltage was heard lately; otherwise it follows the engine.
     ac_fresh: bool,
+    /// The newest word is that nobody knows: worse than silence, because somebody looked.
+    unknown: bool,
     /// On a site without feedback: whether the engine is taken to turn.
     assumed: Option<bool>,
 }
@@ -78,6 +80,9 @@ impl Feedback {
         let running = fresh_flag(inputs.running, now);
         let ac = fresh_flag(inputs.ac_present, now);
         self.ac_fresh = ac.is_some();
+        let absent =
+            [inputs.running, inputs.ac_present].iter().any(|slot| matches!(slot, Slot::Absent { .. }));
+        self.unknown = absent && running.is_none() && ac.is_none();
         if let Some((on, at)) = ac {
             Flag::hear(&mut self.ac, on, at);
         }
@@ -128,7 +133,7 @@ impl Feedback {
             return Doubt::None;
         }
         match self.engine.map(|flag| now.since(flag.heard)) {
-            Some(age) if age <= DOUBTFUL => Doubt::None,
+            Some(age) if age <= DOUBTFUL && !self.unknown => Doubt::None,
             Some(age) if age <= UNKNOWN => Doubt::Some,
             Some(_) | None => Doubt::Full,
         }
@@ -154,5 +159,25 @@ impl Feedback {
     pub fn moments(&mut self) -> impl Iterator<Item = &mut Mono> {
         let flags = [self.engine.as_mut(), self.ac.as_mut()];
         flags.into_iter().flatten().flat_map(|flag| [&mut flag.since, &mut flag.heard])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_its_device_calls_unknown_is_in_doubt_at_once_and_known_again_with_the_next_word() {
+        let at = |second| Mono::ZERO + Span::secs(second);
+        let mut feedback = Feedback::default();
+        let mut hear = |running: Slot, second| {
+            let inputs = GensetInputs { running, ..GensetInputs::default() };
+            feedback.hear(&inputs, None, at(second));
+            feedback.doubt(at(second))
+        };
+        assert_eq!(hear(Slot::Value { value: 0, asked_at: at(1) }, 1), Doubt::None);
+        assert_eq!(hear(Slot::Absent { asked_at: at(2) }, 2), Doubt::Some);
+        assert_eq!(hear(Slot::Value { value: 0, asked_at: at(3) }, 3), Doubt::None);
+        assert_eq!(hear(Slot::Value { value: 0, asked_at: at(3) }, 20), Doubt::None, "silence has its time");
     }
 }
