@@ -81,6 +81,20 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
+fn a_text_of_nothing_but_slips_takes_no_mebibyte() {
+    for text in [
+        "}".repeat(mutation::LONGEST_INPUT),
+        "} ".repeat(mutation::LONGEST_INPUT / 2),
+        "}\n".repeat(mutation::LONGEST_INPUT / 2),
+    ] {
+        for decoder in DECODERS.iter().filter(|decoder| ["profile", "definition"].contains(&decoder.name)) {
+            let used = allocation_counter::measure(|| (decoder.body)(text.as_bytes()));
+            assert!(used.bytes_max <= MOST_BYTES, "{} takes {} bytes", decoder.name, used.bytes_max);
+        }
+    }
+}
+
+#[test]
 fn no_input_makes_a_decoder_panic_hang_or_take_a_mebibyte() {
     let inputs = number("WATTKEEPER_FUZZ").unwrap_or(500);
     let from = number("WATTKEEPER_FUZZ_FROM").unwrap_or(1);

@@ -14,6 +14,9 @@ pub const MOST_BYTES: usize = 1 << 20;
 pub const MOST_MISTAKES: usize = 100;
 /// Longer lines were not written by a person: nobody reads them again to find out what was meant.
 const LONGEST_LINE: usize = 2_048;
+/// How much of a text behind its first slip is looked at for more of them, in how many steps.
+const STEP: usize = 1_024;
+const STEPS: usize = 64;
 /// How many lines above a place that makes no sense the cause is looked for.
 const LOOK_BACK: usize = 3;
 
@@ -54,10 +57,10 @@ pub fn parse<'a>(file: &str, lines: &Lines<'a>) -> Result<Spanned<DeTable<'a>>, 
     if lines.text.len() > MOST_BYTES {
         return Err(vec![too_long(file, lines.text.len() as u64)]);
     }
-    let (document, errors) = DeTable::parse_recoverable(lines.text);
-    if errors.is_empty() {
-        return Ok(document);
-    }
+    let errors = match DeTable::parse(lines.text) {
+        Ok(document) => return Ok(document),
+        Err(first) => slips(lines.text, first),
+    };
     let (mut noticed, mut told) = (BTreeSet::new(), BTreeSet::new());
     let mut mistakes = Vec::new();
     for error in errors.iter().take(MOST_MISTAKES) {
@@ -83,6 +86,27 @@ pub fn parse<'a>(file: &str, lines: &Lines<'a>) -> Result<Spanned<DeTable<'a>>, 
         }
     }
     Err(mistakes)
+}
+
+/// Whatever else is no TOML behind the first slip. The parser keeps every error it meets, and a text can be made of
+/// nothing else: so it is given a little more at a time until there are enough.
+fn slips(text: &str, first: toml::de::Error) -> Vec<toml::de::Error> {
+    let mut end = first.span().map_or(0, |span| span.start);
+    let mut found = vec![first];
+    for _ in 0..STEPS {
+        end = end.saturating_add(STEP).min(text.len());
+        while !text.is_char_boundary(end) {
+            end = end.saturating_add(1);
+        }
+        let (_, errors) = DeTable::parse_recoverable(text.get(..end).unwrap_or_default());
+        if !errors.is_empty() {
+            found = errors;
+        }
+        if found.len() >= MOST_MISTAKES || end == text.len() {
+            break;
+        }
+    }
+    found
 }
 
 /// What a file that is too long is told.

@@ -1,7 +1,7 @@
 //! Inputs from a seed: good ones with a few changes, the same on every machine.
 
 /// Longer inputs are cut: beyond this, memory is the input's own length.
-const LONGEST_INPUT: usize = 4_096;
+pub const LONGEST_INPUT: usize = 4_096;
 
 /// Numbers from a seed, the same on every machine.
 pub struct Dice(pub u64);
