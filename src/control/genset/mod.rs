@@ -274,7 +274,9 @@ impl Genset {
         if self.at.is_some() {
             self.at = Some(now);
             self.resumed_at = Some(now);
-            if !self.state.commands() && self.state != GensetState::Lockout {
+            // A stop that was under way goes on: nobody has confirmed it yet.
+            let stays = matches!(self.state, GensetState::Lockout | GensetState::Stopping);
+            if !self.state.commands() && !stays {
                 self.state = GensetState::Boot;
                 self.since = now;
             }
