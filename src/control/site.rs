@@ -244,8 +244,11 @@ impl Site {
     /// sequencer knows what a contact that moves by itself means.
     fn foreign(&mut self, place: u8, now: Mono) {
         let kind = self.config.wiring.actuators.get(usize::from(place)).map(|spec| spec.kind);
+        if kind == Some(ActuatorKind::GeneratorRun) {
+            return;
+        }
         let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { return };
-        if actuator.foreign(now) && kind != Some(ActuatorKind::GeneratorRun) {
+        if actuator.foreign(now) {
             let alarm = Alarm::SecondWriter(place);
             if set_alarm(&mut self.state.alarms, alarm, true) {
                 let _full = self.outputs.events.try_push(Event::Alarm(alarm, true));
@@ -486,7 +489,7 @@ impl Site {
             if self.config.policy.control == Control::Observe {
                 continue;
             }
-            if actuator.yields(now) && spec.kind != ActuatorKind::GeneratorRun {
+            if actuator.yields(now) {
                 continue;
             }
             if spec.kind == ActuatorKind::GeneratorRun

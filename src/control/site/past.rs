@@ -7,7 +7,7 @@ use crate::control::units::{Mono, Soc, Span};
 
 /// A battery at this charge or above is full.
 const FULL: Soc = Soc::percent(100);
-/// A battery that stays full is news again after this.
+/// A battery that is full again after this long is news.
 const FULL_AGAIN: Span = Span::minutes(10);
 
 impl Site {
