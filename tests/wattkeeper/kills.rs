@@ -11,6 +11,7 @@ use wattkeeper::store::{self, Found, Record, Stamp};
 
 use crate::alive::fresh_folder;
 use crate::alive::process::{Devices, Product, SOON, alarmed};
+use crate::days::setup::Dice;
 use crate::rig::parts::wait_for;
 
 const SITE: &str = "Test hut";
@@ -38,19 +39,6 @@ fn left_behind(state: &Path) -> Keepsake {
     let Found::Record(record) = opened.found else { panic!("not readable: {:?}", opened.found) };
     assert!(opened.keeper.close(None, SOON));
     record.keepsake
-}
-
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
 }
 
 /// The campaign's bookkeeping.
@@ -104,7 +92,7 @@ fn s2_however_often_it_is_killed_nothing_becomes_unreadable_counts_twice_or_forg
     let record = Record { keepsake: order(), ..Record::default() };
     assert!(opened.keeper.close(Some(record), SOON));
 
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let none = Duration::ZERO;
     let mut so_far = Campaign { lived: none, counted: 0.0, lived_then: none, slowest: none, looks: 0 };
     let (mut killed, mut lives) = (0, 0);
@@ -115,7 +103,7 @@ fn s2_however_often_it_is_killed_nothing_becomes_unreadable_counts_twice_or_forg
         let clean = lives % 4 == 0;
         // Most lives are short; some see their counters written down by the minute.
         let longest = if lives % 50 == 49 { 150_000 } else { 3_000 };
-        let lives_for = Duration::from_millis(dice.below(longest));
+        let lives_for = Duration::from_millis(dice.range(0, longest).unsigned_abs());
         if clean || lives_for > START_WITHIN {
             let took = product.ready();
             assert!(took <= START_WITHIN, "{took:?} to the first decision, life {lives}, seed {seed}");
@@ -135,7 +123,7 @@ fn s2_however_often_it_is_killed_nothing_becomes_unreadable_counts_twice_or_forg
             killed += 1;
         }
         // Half of the times the next process is the first to look.
-        if dice.below(2) == 0 {
+        if dice.range(0, 2) == 0 {
             so_far.compare(&left_behind(&state));
         }
     }
