@@ -9,7 +9,8 @@ use crate::control::schedule::{Act, Claim, TimedInputs};
 use crate::control::share;
 use crate::control::units::{Wall, Watts};
 
-use super::{Known, Memory};
+use super::Memory;
+use super::known::Known;
 
 /// What is wanted, by whom and why.
 pub(super) struct Wish {
