@@ -108,40 +108,62 @@ impl Image {
         self.slot(id?).reading()
     }
 
+    /// As a quantity; a value that it cannot hold is no value, and never the largest one.
+    fn fitting<T>(&self, id: Option<SignalId>, fit: fn(i64) -> Option<T>) -> Option<Reading<T>> {
+        let Reading { value, asked_at } = self.reading(id)?;
+        fit(value).map(|value| Reading { value, asked_at })
+    }
+
     /// As power.
     #[must_use]
     pub fn watts(&self, id: Option<SignalId>) -> Option<Reading<Watts>> {
-        self.reading(id).map(|r| Reading { value: Watts::saturated(r.value), asked_at: r.asked_at })
+        self.fitting(id, Watts::fitting)
     }
 
     /// As voltage.
     #[must_use]
     pub fn volts(&self, id: Option<SignalId>) -> Option<Reading<MilliVolts>> {
-        self.reading(id).map(|r| Reading { value: MilliVolts::saturated(r.value), asked_at: r.asked_at })
+        self.fitting(id, MilliVolts::fitting)
     }
 
     /// As current.
     #[must_use]
     pub fn amps(&self, id: Option<SignalId>) -> Option<Reading<MilliAmps>> {
-        self.reading(id).map(|r| Reading { value: MilliAmps::saturated(r.value), asked_at: r.asked_at })
+        self.fitting(id, MilliAmps::fitting)
     }
 
     /// As temperature.
     #[must_use]
     pub fn celsius(&self, id: Option<SignalId>) -> Option<Reading<DeciCelsius>> {
-        self.reading(id).map(|r| Reading { value: DeciCelsius::saturated(r.value), asked_at: r.asked_at })
+        self.fitting(id, DeciCelsius::fitting)
     }
 
     /// As state of charge; a value no battery can have is no value.
     #[must_use]
     pub fn soc(&self, id: Option<SignalId>) -> Option<Reading<Soc>> {
-        let reading = self.reading(id)?;
-        Soc::from_centi(reading.value).map(|value| Reading { value, asked_at: reading.asked_at })
+        self.fitting(id, Soc::from_centi)
     }
 
     /// As yes or no.
     #[must_use]
     pub fn flag(&self, id: Option<SignalId>) -> Option<Reading<bool>> {
         self.reading(id).map(|r| Reading { value: r.value != 0, asked_at: r.asked_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_beyond_what_a_power_can_be_is_unknown_and_no_number() {
+        let id = SignalId(0);
+        let mut image = Image::new(1);
+        for (second, (word, known)) in
+            (1..).zip([(-2_000, Some(Watts(-2_000))), (i64::MIN, None), (i64::MAX, None), (1 << 31, None)])
+        {
+            image.hear(id, Some(word), Mono(second));
+            assert_eq!(image.watts(Some(id)).map(|reading| reading.value), known, "{word}");
+        }
     }
 }

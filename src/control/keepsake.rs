@@ -111,6 +111,11 @@ impl Keeping {
         self.safe == self.asked && std::mem::take(&mut self.held)
     }
 
+    /// A decision begins: what waited before may not be wanted any more.
+    pub fn nothing_waits(&mut self) {
+        self.held = false;
+    }
+
     /// Whether a permissive act must wait for its memory now.
     pub fn holds(&mut self, now: Mono) -> bool {
         self.held = self.safe != self.asked && now < self.asked_at + WAIT;
@@ -172,5 +177,15 @@ mod tests {
         assert!(!keeping.holds(at(11)), "a broken disk does not keep it waiting");
         assert!(keeping.holds(at(10)) && keeping.stored(asked));
         assert!(!keeping.holds(at(10)));
+    }
+
+    #[test]
+    fn a_start_that_is_withdrawn_while_it_waits_wakes_nobody() {
+        let mut keeping = Keeping::default();
+        keeping.urgent();
+        let _never_stored = keeping.due(at(10));
+        assert!(keeping.holds(at(10)));
+        keeping.nothing_waits();
+        assert_eq!(keeping.held_until(), None, "the disk is full and never answers");
     }
 }

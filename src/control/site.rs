@@ -463,6 +463,7 @@ impl Site {
     fn command(&mut self, now: Mono) {
         // What was decided two cycles ago is nobody's wish any more.
         let lives = self.config.policy.regulator.longest_cycle.scaled(2, 1);
+        self.state.keeping.nothing_waits();
         let starting = !self.decision.ready;
         let inverter_safe = self.decision.stages.get(1) == Some(&Stage::Safe);
         for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {

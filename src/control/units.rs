@@ -65,6 +65,12 @@ macro_rules! quantity {
                 Self::saturated(i64::try_from(value).unwrap_or(if value < 0 { -i64::MAX } else { i64::MAX }))
             }
 
+            /// From a wider integer that it can hold; nothing else.
+            #[must_use]
+            pub fn fitting(raw: i64) -> Option<Self> {
+                <$raw>::try_from(raw).ok().filter(|raw| *raw != <$raw>::MIN).map(Self)
+            }
+
             /// From a wider integer, saturating at the ends of the range.
             #[must_use]
             pub fn saturated(raw: i64) -> Self {

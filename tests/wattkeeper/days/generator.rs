@@ -120,7 +120,7 @@ impl Generator {
             _ => Ok(()),
         };
         if view.command && self.run_since.is_none() {
-            let adopted = !self.left_boot && view.state == GensetState::Running;
+            let adopted = !self.left_boot && taken_as_found(view.state);
             if turning == Some(true) || adopted || !policy.feedback {
                 self.run_since = Some(now);
                 self.ran = true;
@@ -176,13 +176,18 @@ impl Generator {
             self.attempts = 0;
         }
         let taken_over = view.state == GensetState::Running && turning == Some(true);
-        let found = !self.left_boot && view.state == GensetState::Running;
+        let found = !self.left_boot && taken_as_found(view.state);
         self.attempts = if taken_over || found { 0 } else { self.attempts + 1 };
         self.on_at = now;
         self.run_since = None;
         self.ran = false;
         if found {
-            return Ok(());
+            // Nobody knows since when it runs, so its minimum begins anew.
+            let floor = policy.min_run > Span::ZERO && !self.excused;
+            return match view.state {
+                GensetState::CoolDown if floor => Err("found running and cooled down at once".to_owned()),
+                _ => Ok(()),
+            };
         }
         if let Some(off) = before.filter(|off| now.since(*off) < pause) {
             return Err(format!(
@@ -233,6 +238,11 @@ impl Generator {
             _ => Ok(()),
         }
     }
+}
+
+/// A set that was found running goes on, or cools down where nothing wants it and no minimum holds it.
+fn taken_as_found(state: GensetState) -> bool {
+    matches!(state, GensetState::Running | GensetState::CoolDown)
 }
 
 /// Whether quiet hours hold: only while the clock is to be believed.

@@ -99,7 +99,8 @@ impl Known {
     /// A value and its moment, when the newest word was a value.
     pub fn reading(&self, id: Option<SignalId>) -> Option<(i64, Mono)> {
         let (value, at) = self.heard[usize::from(id?.0)]?;
-        value.map(|value| (value, at))
+        // A word that no quantity can hold says nothing.
+        value.filter(|value| clamp(*value) == *value).map(|value| (value, at))
     }
 
     /// A value no older than this.
