@@ -4,6 +4,8 @@
 //! copies, and page and metrics live on another one. A slow scrape, a hung browser or a dead device cannot delay an
 //! order.
 
+#[cfg(test)]
+mod answers;
 mod changeover;
 pub mod clock;
 pub mod fleet;

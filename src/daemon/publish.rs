@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use crate::control;
 use crate::control::decision::ForcedCharge;
 use crate::control::image::Slot;
 use crate::control::policy::Control;
@@ -13,7 +14,7 @@ use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
 use crate::control::signal::{Quantity, Signal, SignalId};
 use crate::control::site::{Alarm, Event};
-use crate::control::units::{MilliJoules, Mono, Span, Watts};
+use crate::control::units::{MilliJoules, Mono, Soc, Span, Watts};
 use crate::control::wiring::ActuatorKind;
 use crate::device::definition::Definition;
 use crate::modbus::state::LinkState;
@@ -399,7 +400,8 @@ fn decision(moment: &Moment) -> out::Decision {
         grid_setpoint: grid_setpoint(moment).0,
         pv_limit: decided.pv_limit.map(|limit| limit.0),
         guard: Cow::Borrowed(decided.guard.name()),
-        floor: decided.floor.map(|floor| f64::from(floor.centi()) / 100.0),
+        floor: decided.floor.map(percent),
+        outlook: outlook(moment),
         trim: decided.trim.0,
         ladder: decided
             .ladder
@@ -426,6 +428,16 @@ fn decision(moment: &Moment) -> out::Decision {
             })
             .collect(),
     }
+}
+
+fn outlook(moment: &Moment) -> out::Outlook {
+    let control::outlook::Outlook { stops_at, resumes_at, changes } =
+        control::outlook::outlook(&moment.frame.checked.site.policy, &moment.decision);
+    out::Outlook { stops_at: stops_at.map(percent), resumes_at: resumes_at.map(percent), changes }
+}
+
+fn percent(soc: Soc) -> f64 {
+    f64::from(soc.centi()) / 100.0
 }
 
 /// What is sent where a device keeps the fast loop itself; elsewhere nothing is, and the operator's wish is shown.

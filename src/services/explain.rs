@@ -16,6 +16,12 @@ pub struct Explanation {
     pub order: String,
     /// The reason that bound it.
     pub binding: Option<Reason>,
+    /// What would change it, in a sentence; none where the reason says it already.
+    pub changes: Option<String>,
+    /// Discharge stops at this charge in %.
+    pub stops_at: Option<f64>,
+    /// Once it has stopped, discharge resumes at this charge in %.
+    pub resumes_at: Option<f64>,
     /// The ladder, most important rung first.
     pub rungs: Vec<ExplainedRung>,
     /// Wishes that were cut, one sentence each.
@@ -55,6 +61,9 @@ pub(super) fn answer(published: &Published) -> Explanation {
         control: published.control,
         order: order(published.control, decision),
         binding: decision.binding().cloned(),
+        changes: decision.outlook.changes.clone(),
+        stops_at: decision.outlook.stops_at,
+        resumes_at: decision.outlook.resumes_at,
         rungs: rungs(decision),
         overruled: decision.overruled.iter().map(overruled).collect(),
         words: words(published),
@@ -96,8 +105,28 @@ pub(super) fn overruled(cut: &Overruled) -> String {
     format!("rung {} wanted to {wanted}; rung {} left {got}", cut.tier, cut.by)
 }
 
+/// One cut wish with its reason: what would have been ordered without the rung that bound.
+fn wanted(decision: &Decision, cut: &Overruled) -> String {
+    let why = decision.reasons.iter().find(|reason| reason.tier == cut.tier);
+    let why = why.map(|reason| format!(" ({})", reason.words)).unwrap_or_default();
+    let wanted = battery_words(f64::from(cut.wanted));
+    let got = battery_words(f64::from(cut.got));
+    format!("to {wanted}, by rung {}{why}; rung {} left {got}", cut.tier, cut.by)
+}
+
+/// Where discharge stops and resumes.
+pub(super) fn charge_limits(decision: &Decision) -> Option<String> {
+    let (stops, resumes) = (decision.outlook.stops_at?, decision.outlook.resumes_at?);
+    Some(if resumes > stops {
+        format!("discharge stops at {stops:.1} % and then resumes at {resumes:.1} %")
+    } else {
+        format!("discharge stops at {stops:.1} % and resumes above it")
+    })
+}
+
 /// The whole ladder as text.
-pub(super) fn words(published: &Published) -> String {
+#[must_use]
+pub fn words(published: &Published) -> String {
     let mut text = String::new();
     let Some(decision) = &published.decision else {
         return "No decision yet: waiting for the first answers of the devices.\n".to_owned();
@@ -108,6 +137,15 @@ pub(super) fn words(published: &Published) -> String {
     }
     if let Some(binding) = decision.binding() {
         let _ = writeln!(text, "Because: {} [{}, {}].", binding.words, binding.text, binding.tier);
+    }
+    for cut in &decision.overruled {
+        let _ = writeln!(text, "Wanted: {}.", wanted(decision, cut));
+    }
+    if let Some(changes) = &decision.outlook.changes {
+        let _ = writeln!(text, "What changes it: {changes}.");
+    }
+    if let Some(limits) = charge_limits(decision) {
+        let _ = writeln!(text, "State of charge: {limits}.");
     }
     let _ = writeln!(
         text,
@@ -123,9 +161,6 @@ pub(super) fn words(published: &Published) -> String {
     let on_ladder = |reason: &&Reason| !decision.ladder.iter().any(|rung| rung.tier == reason.tier);
     for reason in decision.reasons.iter().filter(on_ladder) {
         let _ = writeln!(text, "  {:<26}{}: {}", reason.tier, reason.text, reason.words);
-    }
-    for cut in &decision.overruled {
-        let _ = writeln!(text, "overruled: {}", overruled(cut));
     }
     let _ = writeln!(text, "\nGrid setpoint: {}.", grid_words(f64::from(decision.grid_setpoint)));
     if let Some(generator) = &published.generator {

@@ -188,6 +188,9 @@ pub struct Decision {
     pub guard: Word,
     /// The floor in force, in % of charge; none when nothing guards.
     pub floor: Option<f64>,
+    /// What comes next.
+    #[serde(default)]
+    pub outlook: Outlook,
     /// The regulator's slow correction in W.
     pub trim: i32,
     /// The range after each rung, most important first.
@@ -206,6 +209,17 @@ impl Decision {
     pub fn binding(&self) -> Option<&Reason> {
         self.reasons.iter().find(|reason| reason.binding)
     }
+}
+
+/// What comes next: where discharge stops and resumes, and what would change the order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Discharge stops at this charge in %; none where nothing but voltage and BMS stops it.
+    pub stops_at: Option<f64>,
+    /// Once it has stopped, discharge resumes at this charge in %.
+    pub resumes_at: Option<f64>,
+    /// What would change the order, in a sentence without a full stop.
+    pub changes: Option<String>,
 }
 
 /// What one inverter is told, in W per phase, feeding the site positive.

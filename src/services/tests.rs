@@ -217,7 +217,7 @@ fn the_ladder_is_told_in_words_and_numbers() {
     );
     let words = served.ask(&request).body;
     assert_eq!(words, told.words);
-    assert!(words.contains("the grid is steered to 0 W") && words.contains("overruled"), "{words}");
+    assert!(words.contains("the grid is steered to 0 W") && words.contains("Wanted: to charge"), "{words}");
 }
 
 #[test]

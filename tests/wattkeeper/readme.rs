@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wattkeeper::cli;
-use wattkeeper::control::reason::Tier;
+use wattkeeper::control::precedence;
 use wattkeeper::device::definition::Definition;
 use wattkeeper::device::library;
 use wattkeeper::profile::{self, Overrides};
@@ -114,26 +114,29 @@ fn the_profiles_that_are_shown_pass_the_check() {
 }
 
 #[test]
-fn the_ladder_is_told_in_the_order_of_the_code() {
-    let readme = page("README.md");
-    let rungs = Tier::ALL.into_iter().filter(|tier| *tier != Tier::Regulator);
-    let mut from = 0;
-    for tier in rungs {
-        let row = format!("| {} |", tier.label());
-        let at = readme[from..].find(&row).unwrap_or_else(|| panic!("{row} is missing or out of order"));
-        from += at;
-    }
+fn the_ladder_of_the_readme_is_that_of_the_code() {
+    let rows = precedence::rows();
+    assert!(page("README.md").contains(&rows), "README.md, \"Who wins\", must have these rows:\n{rows}");
+}
+
+#[test]
+fn the_page_of_precedence_is_that_of_the_code() {
+    is_fresh("docs/precedence.md", &precedence::page());
 }
 
 #[test]
 fn the_page_of_all_keys_is_that_of_the_code() {
-    let path = root().join("docs/profile.md");
-    let fresh = format!("# Keys of a profile\n\n{}", profile::reference());
+    is_fresh("docs/profile.md", &format!("# Keys of a profile\n\n{}", profile::reference()));
+}
+
+/// A page that is made from the code is what the code makes now.
+fn is_fresh(page: &str, fresh: &str) {
+    let path = root().join(page);
     if std::env::var_os("WATTKEEPER_WRITE_DOCS").is_some() {
-        fs::write(&path, &fresh).unwrap();
+        fs::write(&path, fresh).unwrap();
     }
     let there = fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == fresh, "docs/profile.md is out of date: run WATTKEEPER_WRITE_DOCS=1 cargo test readme");
+    assert!(there == fresh, "{page} is out of date: run WATTKEEPER_WRITE_DOCS=1 cargo test readme");
 }
 
 #[test]

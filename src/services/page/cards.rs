@@ -40,6 +40,9 @@ fn ordered(html: &mut String, p: &Published, decision: &Decision) {
             escape(&binding.tier)
         );
     }
+    if let Some(changes) = &decision.outlook.changes {
+        let _ = write!(html, "<p class=muted>What changes it: {}.</p>", escape(changes));
+    }
     html.push_str("<dl class=facts>");
     fact(html, "Charge allowed", &power(f64::from(decision.max_charge)));
     let discharge = power(f64::from(decision.max_discharge));
@@ -48,6 +51,9 @@ fn ordered(html: &mut String, p: &Published, decision: &Decision) {
     fact(html, "Grid setpoint", &grid_words(f64::from(decision.grid_setpoint)));
     let floor = decision.floor.map_or_else(|| "none".to_owned(), |floor| format!("{floor:.0} %"));
     fact(html, "Floor", &format!("{floor} <small>{}</small>", escape(&decision.guard)));
+    if let Some(limits) = explain::charge_limits(decision) {
+        fact(html, "Discharge", &escape(limits.trim_start_matches("discharge ")));
+    }
     if let Some(limit) = decision.pv_limit {
         fact(html, "PV limit", &power(f64::from(limit)));
     }

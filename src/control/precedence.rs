@@ -1,0 +1,68 @@
+//! Who wins: the rungs of the ladder in words. `explain`, the README and `docs/precedence.md` are made from here.
+
+use std::fmt::Write as _;
+
+use super::reason::Tier;
+
+impl Tier {
+    /// What stands on this rung, for a person.
+    #[must_use]
+    pub fn holds(self) -> &'static str {
+        match self {
+            Self::Device => "what inverters can do, what you allow, the first samples after a start",
+            Self::Battery => "BMS limits, voltage floor, temperature window, absolute floor",
+            Self::Connection => "import and export limits, island, generator on, a silent meter",
+            Self::ForcedCharge => "recharge far below the floor; *keep charged*",
+            Self::Floor => "minimum state of charge and what is kept in reserve",
+            Self::Operator => "what a person ordered, until its time is over",
+            Self::Schedule => "charge windows; preparation for an announced outage, which goes before them",
+            Self::Plan => "slots with a charge to reach; under `victron-compatible` they go before rung 5",
+            Self::Default => "the grid toward its setpoint",
+            Self::Regulator => "ramp, wait before a reversal, dead band: how an order is reached, not which",
+        }
+    }
+
+    /// What may overrule it, for a person.
+    #[must_use]
+    pub fn yields_to(self) -> &'static str {
+        match self {
+            Self::Device | Self::Battery => "nothing",
+            Self::Connection => {
+                "rungs 0 and 1: a limit of the connection never overcharges or empties a battery"
+            }
+            Self::ForcedCharge => "rungs 0 to 2: it charges within battery and import limit",
+            Self::Floor => "rungs 0 to 3a; without grid the island's reserve takes its place",
+            Self::Operator => "rungs 0 to 3b, its own expiry",
+            Self::Schedule => {
+                "everything above; a state of charge or a clock that is not good ends it at once"
+            }
+            Self::Plan => "everything above; a state of charge or a clock that is not good ends it at once",
+            Self::Default => "everything above",
+            Self::Regulator => "what protects: it acts at once",
+        }
+    }
+}
+
+/// The rungs as rows of a table, most important first; the regulator's manners are no rung.
+#[must_use]
+pub fn rows() -> String {
+    let mut text = String::new();
+    for tier in Tier::ALL.into_iter().filter(|tier| *tier != Tier::Regulator) {
+        let _ = writeln!(text, "| {} | {} |", tier.label(), tier.holds());
+    }
+    text
+}
+
+/// The page of precedence, in Markdown.
+#[must_use]
+pub fn page() -> String {
+    let mut text = "# Who wins\n\nMade from the code. Each rung narrows the range that the one above left, and none \
+        reopens it. The wish of the highest\nrung that has one is then taken as far as the range allows. Exactly one \
+        reason binds; `wattkeeper explain` shows it, the\nwish that it cut, and what would change it.\n\n\
+        | rung | what stands on it | what overrules it |\n|---|---|---|\n"
+        .to_owned();
+    for tier in Tier::ALL {
+        let _ = writeln!(text, "| {} | {} | {} |", tier.label(), tier.holds(), tier.yields_to());
+    }
+    text
+}
