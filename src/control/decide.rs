@@ -67,7 +67,7 @@ pub fn decide(
     let known = sense(policy, wiring, memory, image, generator_active, now);
     let dynamics = dynamics(policy, wiring, &known);
     let fresh_meter = measure(policy, wiring, memory, image, &known, &dynamics, now);
-    memory.guard.step(&policy.battery, guard_inputs(wiring, image, memory, &known), now);
+    memory.guard.step(&policy.battery, guard_inputs(wiring, image, memory, &known, wall), now);
 
     // 2. What is allowed: most important first, each limit inside the one before.
     let mut ladder = device_rung(policy, wiring, &known);
@@ -122,6 +122,10 @@ pub fn decide(
     let cause = cut.unwrap_or(Cause { tier: wish.tier, reason: wish.reason });
     if cut.is_some() {
         reasons.push(wish.tier, wish.reason);
+    } else if wish.tier < Tier::Default && wanted_total == ladder.low() {
+        // It takes what it may: who says how much that is.
+        let most = ladder.low_by();
+        reasons.push(most.tier, most.reason);
     }
     match (shaped.reversing, shaped.ramped, shaped.too_small) {
         (Some(left), ..) => {
@@ -155,6 +159,11 @@ pub fn decide(
     decision.pv_limit = None;
     decision.guard = memory.guard.state();
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
+    decision.limit = known
+        .soc
+        .filter(|_| policy.battery.is_adaptive())
+        .map(|_| memory.guard.adaptive().in_force(policy.battery.floor));
+    decision.flags = if policy.battery.is_adaptive() { memory.guard.adaptive().flags() } else { 0 };
     decision.trim = memory.regulator.trim();
     decision.ready = known.starting.is_none();
     decision.moving = shaped.ramped || shaped.reversing.is_some();
@@ -217,13 +226,24 @@ fn measure(
     true
 }
 
-fn guard_inputs(wiring: &Wiring, image: &Image, memory: &Memory, known: &Known) -> GuardInputs {
+fn guard_inputs(
+    wiring: &Wiring,
+    image: &Image,
+    memory: &Memory,
+    known: &Known,
+    wall: Option<Wall>,
+) -> GuardInputs {
     // The load in force already has AC PV subtracted: negative means surplus.
     let surplus = memory.regulator.load().map(|load| known.pv_dc - share::total(load) - known.load_out);
     GuardInputs {
         soc: known.soc,
         current: image.amps(wiring.battery.current).map(|reading| reading.value),
         surplus: surplus.filter(|_| known.pv_ac + known.pv_dc > Watts::ZERO),
+        sustain: wiring
+            .inverters
+            .iter()
+            .any(|wired| image.flag(wired.sustain).is_some_and(|flag| flag.value)),
+        wall,
     }
 }
 

@@ -21,6 +21,20 @@ pub enum GuardState {
     FloorHeld,
     /// 12: far below, charging.
     FloorRecharge,
+    /// 2, adaptive floor: free.
+    SelfConsumption,
+    /// 3, adaptive floor: at 85 % or above.
+    Absorbing,
+    /// 4, adaptive floor: at 95 % or above.
+    FloatBand,
+    /// 5, adaptive floor: fell to the limit, no discharge.
+    Discharged,
+    /// 6, adaptive floor: a day at the limit, charged slowly.
+    SlowCharge,
+    /// 7, adaptive floor: the inverter holds a nearly empty battery up.
+    Sustain,
+    /// 8, adaptive floor: far below the limit, charging.
+    Recharge,
 }
 
 impl GuardState {
@@ -32,7 +46,35 @@ impl GuardState {
             Self::Ok => "ok",
             Self::FloorHeld => "floor-held",
             Self::FloorRecharge => "floor-recharge",
+            Self::SelfConsumption => "self",
+            Self::Absorbing => "absorbing",
+            Self::FloatBand => "float-band",
+            Self::Discharged => "discharged",
+            Self::SlowCharge => "slow-charge",
+            Self::Sustain => "sustain",
+            Self::Recharge => "recharge",
         }
+    }
+
+    /// Whether the battery may be discharged.
+    #[must_use]
+    pub fn allows_discharge(self) -> bool {
+        match self {
+            Self::Ok | Self::SelfConsumption | Self::Absorbing | Self::FloatBand => true,
+            Self::KeepCharged
+            | Self::FloorHeld
+            | Self::FloorRecharge
+            | Self::Discharged
+            | Self::SlowCharge
+            | Self::Sustain
+            | Self::Recharge => false,
+        }
+    }
+
+    /// Whether the battery is charged from the grid, as hard as the pace allows.
+    #[must_use]
+    pub fn recharges(self) -> bool {
+        matches!(self, Self::FloorRecharge | Self::Recharge)
     }
 }
 
@@ -44,6 +86,8 @@ pub enum ForcedCharge {
     None,
     /// As much as the limits allow.
     Full,
+    /// 5 A of battery current: the adaptive floor's care for a battery that stays at its limit.
+    Slow,
 }
 
 /// How a wish of time stands: a charge window, the plan, the preparation for an outage.
@@ -148,6 +192,10 @@ pub struct Decision {
     pub guard: GuardState,
     /// The floor in force; none when nothing guards.
     pub floor: Option<Soc>,
+    /// The adaptive floor in force; none without that rule.
+    pub limit: Option<Soc>,
+    /// What it has counted today: 1 fell to the limit, 2 rose to 85 %, 4 to 95 %.
+    pub flags: u8,
     /// The wishes of time.
     pub timed: TimedView,
     /// The regulator's slow correction.

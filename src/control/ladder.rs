@@ -73,6 +73,12 @@ impl Ladder {
         self.low
     }
 
+    /// Who closed the end of charging.
+    #[must_use]
+    pub fn low_by(&self) -> Cause {
+        self.low_by
+    }
+
     /// Highest power still allowed.
     #[must_use]
     pub fn high(&self) -> Watts {

@@ -21,7 +21,7 @@ pub struct Outlook {
 pub fn outlook(policy: &Policy, decision: &Decision) -> Outlook {
     let island =
         decision.reasons.iter().any(|cause| matches!(cause.reason, Reason::Island | Reason::GenActive));
-    let floor = if island { Some(policy.battery.island_reserve) } else { decision.floor };
+    let floor = if island { Some(policy.battery.island_reserve) } else { decision.limit.or(decision.floor) };
     let stops_at = floor.filter(|floor| *floor > Soc::EMPTY);
     // In island discharge is back as soon as the charge is above the reserve.
     let resumes_at = stops_at.map(|floor| if island { floor } else { resume(policy, floor) });
@@ -51,6 +51,14 @@ fn changes(policy: &Policy, cause: Cause) -> Option<String> {
             "discharge resumes at {}, or once policy.battery.floor is lowered below the charge",
             resume(policy, floor)
         ),
+        Reason::AdaptiveFloor { limit, .. } => format!(
+            "discharge resumes above {}; the floor falls by 5 % on a day on which the charge reaches 85 %, and by 5 % more at 95 %",
+            limit.plus_centi(300)
+        ),
+        Reason::SlowCharge(limit) => format!("it ends above {limit}"),
+        Reason::Sustain => {
+            "it ends when the inverter lets the battery go and the charge has risen".to_owned()
+        }
         Reason::FloorEase(_) => format!("the limit ends at {}", resume(policy, battery.floor)),
         Reason::KeepCharged => "discharge is back when policy.battery.keep_charged is false".to_owned(),
         Reason::BmsCcl(_) => "the battery takes more when its BMS allows more charge current".to_owned(),

@@ -116,6 +116,8 @@ pub struct BatteryPolicy {
     pub capacity: Option<WattHours>,
     /// Which guard rules apply.
     pub guard: GuardKind,
+    /// Raise the floor day by day while the battery is never full; only with the compatible guard.
+    pub adaptive_floor: bool,
     /// Keep the battery full: no discharge, no floor.
     pub keep_charged: bool,
     /// Minimum SoC while the grid is there; zero means none.
@@ -151,6 +153,7 @@ impl Default for BatteryPolicy {
         Self {
             capacity: None,
             guard: GuardKind::Standard,
+            adaptive_floor: false,
             keep_charged: false,
             floor: Soc::percent(10),
             absolute_floor: Soc::percent(5),
@@ -166,6 +169,14 @@ impl Default for BatteryPolicy {
             bms: None,
             island_without_bms: true,
         }
+    }
+}
+
+impl BatteryPolicy {
+    /// Whether the floor adapts: a rule of the compatible guard.
+    #[must_use]
+    pub fn is_adaptive(&self) -> bool {
+        self.adaptive_floor && self.guard == GuardKind::VictronCompatible
     }
 }
 

@@ -150,6 +150,19 @@ pub enum Reason {
         /// Where it ends.
         floor: Soc,
     },
+    /// The adaptive floor holds the battery: this charge, the floor that was learned, and the operator's.
+    AdaptiveFloor {
+        /// What was measured.
+        soc: Soc,
+        /// The floor in force.
+        limit: Soc,
+        /// The operator's floor.
+        floor: Soc,
+    },
+    /// A day at the adaptive floor: charged slowly up to it.
+    SlowCharge(Soc),
+    /// The inverter holds a nearly empty battery up.
+    Sustain,
     /// An operator raised the floor above the charge; no grid charge because of it.
     FloorRaisedHold(Soc),
     /// Discharge is back, limited until the charge has left the floor.
@@ -239,6 +252,9 @@ impl Reason {
             Self::ExportLimit(_) => "export-limit",
             Self::FloorHold { .. } => "floor-hold",
             Self::FloorRecharge { .. } => "floor-recharge",
+            Self::AdaptiveFloor { .. } => "adaptive-floor",
+            Self::SlowCharge(_) => "slow-charge",
+            Self::Sustain => "sustain",
             Self::FloorRaisedHold(_) => "floor-raised-hold",
             Self::FloorEase(_) => "floor-ease",
             Self::KeepCharged => "keep-charged",
@@ -293,6 +309,13 @@ impl Reason {
             Self::FloorRecharge { soc, floor } => {
                 format!("state of charge {soc} is far below the floor: charging to {floor}")
             }
+            Self::AdaptiveFloor { soc, limit, floor } => format!(
+                "state of charge {soc} against an adaptive floor of {limit}, raised from {floor}: no discharge"
+            ),
+            Self::SlowCharge(limit) => {
+                format!("a day at the adaptive floor: charged slowly up to {limit}")
+            }
+            Self::Sustain => "the inverter holds a nearly empty battery up: no discharge".to_owned(),
             Self::FloorRaisedHold(floor) => {
                 format!("the floor was raised to {floor}, above the charge: held, not charged from the grid")
             }
@@ -356,6 +379,7 @@ impl fmt::Display for Reason {
             Self::ImportLimit(_) | Self::ExportLimit(_) => write!(f, "{code}(total)"),
             Self::Sched { window, target } => write!(f, "{code}({window},{target})"),
             Self::Plan { slot, target } => write!(f, "{code}({slot},{target})"),
+            Self::AdaptiveFloor { limit, .. } => write!(f, "{code}({limit})"),
             Self::Stale(source, stage) => write!(f, "{code}({},{})", source.name(), stage.name()),
             Self::Implausible(source) | Self::Starting(source) => write!(f, "{code}({})", source.name()),
             Self::Saturated(End::High, _) => write!(f, "{code}(hi)"),

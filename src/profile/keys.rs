@@ -87,6 +87,7 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.battery.chemistry", Word(draft::CHEMISTRY), chemistry, "What its cells are made of; with `cells` it tells which voltages can be meant.";
     "policy.battery.cells", Amount(Count, 1, 400), cells, "How many cells in series.";
     "policy.battery.guard", Word(draft::GUARD), policy.battery.guard, "Rules that guard the minimum charge.";
+    "policy.battery.adaptive_floor", Flag, policy.battery.adaptive_floor, "Raise the floor by 5 % a day while the battery is never full; only with guard = \"victron-compatible\".";
     "policy.battery.keep_charged", Flag, policy.battery.keep_charged, "Keep the battery full for an outage: no discharge while the grid is there.";
     "policy.battery.floor", SHARE, policy.battery.floor, "Minimum charge while the grid is there, in %; 0 means none.";
     "policy.battery.absolute_floor", SHARE, policy.battery.absolute_floor, "Never discharged below this, in no mode, in %.";

@@ -14,10 +14,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adaptive::{Adaptive, AdaptiveInputs};
 use crate::control::decision::GuardState;
 use crate::control::policy::{BatteryPolicy, GuardKind};
 use crate::control::reading::Reading;
-use crate::control::units::{MilliAmps, Mono, Soc, Span, Watts};
+use crate::control::units::{MilliAmps, Mono, Soc, Span, Wall, Watts};
 
 /// PV must exceed the load by this much before it lifts a floor block.
 const SURPLUS: Watts = Watts(100);
@@ -43,6 +44,8 @@ pub struct Guard {
     surplus_since: Option<Mono>,
     /// Discharge is back because of PV, not because the charge has risen far enough.
     eased: bool,
+    /// The adaptive floor's own memory.
+    adaptive: Adaptive,
 }
 
 /// What the guard looks at.
@@ -54,6 +57,10 @@ pub struct GuardInputs {
     pub current: Option<MilliAmps>,
     /// PV less load; unknown counts as none.
     pub surplus: Option<Watts>,
+    /// The inverter holds a nearly empty battery up.
+    pub sustain: bool,
+    /// The time of day, for the adaptive floor's days.
+    pub wall: Option<Wall>,
 }
 
 impl Guard {
@@ -87,6 +94,12 @@ impl Guard {
         self.jump_run > 0
     }
 
+    /// What the adaptive floor remembers.
+    #[must_use]
+    pub fn adaptive(&self) -> &Adaptive {
+        &self.adaptive
+    }
+
     /// One evaluation. The state advances at most once per fresh sample; without a usable charge it stays.
     pub fn step(&mut self, policy: &BatteryPolicy, inputs: GuardInputs, now: Mono) {
         if policy.keep_charged {
@@ -97,6 +110,15 @@ impl Guard {
             self.state = GuardState::Ok;
         }
         let Some(soc) = inputs.soc else { return };
+        if policy.is_adaptive() {
+            let GuardInputs { sustain, wall, .. } = inputs;
+            let wall = wall.filter(|wall| wall.valid);
+            let inputs = AdaptiveInputs { soc: soc.value, floor: policy.floor, sustain, wall };
+            self.state = self.adaptive.step(self.state, &inputs, now);
+            (self.raised_at, self.eased) = (None, false);
+            return;
+        }
+        self.leave_adaptive();
         match policy.guard {
             GuardKind::VictronCompatible => {
                 self.raised_at = None;
@@ -106,6 +128,20 @@ impl Guard {
             GuardKind::Standard => self.step_standard(policy, inputs, soc, now),
         }
         self.floor = Some(policy.floor);
+    }
+
+    /// The adaptive floor was switched off: what it blocked stays blocked until the other rules have looked.
+    fn leave_adaptive(&mut self) {
+        self.state = match self.state {
+            GuardState::SelfConsumption | GuardState::Absorbing | GuardState::FloatBand => GuardState::Ok,
+            GuardState::Discharged | GuardState::Sustain | GuardState::SlowCharge | GuardState::Recharge => {
+                GuardState::FloorHeld
+            }
+            GuardState::Ok | GuardState::FloorHeld | GuardState::FloorRecharge | GuardState::KeepCharged => {
+                return;
+            }
+        };
+        self.adaptive = Adaptive::default();
     }
 
     fn step_standard(&mut self, policy: &BatteryPolicy, inputs: GuardInputs, soc: Reading<Soc>, now: Mono) {
@@ -174,7 +210,14 @@ impl Guard {
                 GuardState::Ok
                 | GuardState::FloorHeld
                 | GuardState::FloorRecharge
-                | GuardState::KeepCharged => return,
+                | GuardState::KeepCharged
+                | GuardState::SelfConsumption
+                | GuardState::Absorbing
+                | GuardState::FloatBand
+                | GuardState::Discharged
+                | GuardState::SlowCharge
+                | GuardState::Sustain
+                | GuardState::Recharge => return,
             };
             self.state = next;
         }
@@ -209,7 +252,13 @@ mod tests {
         for second in 0..100 {
             let now = Mono::ZERO + Span::secs(second);
             let soc = Some(Reading { value: Soc::percent(if second < 98 { 40 } else { 9 }), asked_at: now });
-            let inputs = GuardInputs { soc, current: Some(MilliAmps(0)), surplus: Some(Watts(500)) };
+            let inputs = GuardInputs {
+                soc,
+                current: Some(MilliAmps(0)),
+                surplus: Some(Watts(500)),
+                sustain: false,
+                wall: None,
+            };
             guard.step(&policy, inputs, now);
         }
         assert!(guard.jumping());
@@ -226,7 +275,11 @@ mod tests {
             let centi = format!("{whole}{tenths}0").parse::<i64>().unwrap();
             let now = Mono::ZERO + Span::secs(second);
             let soc = Soc::from_centi(centi).map(|value| Reading { value, asked_at: now });
-            guard.step(policy, GuardInputs { soc, current: Some(MilliAmps(0)), surplus: None }, now);
+            guard.step(
+                policy,
+                GuardInputs { soc, current: Some(MilliAmps(0)), surplus: None, sustain: false, wall: None },
+                now,
+            );
             assert_eq!(guard.state().name(), expected.trim(), "line {second}: {line}");
         }
     }
@@ -303,7 +356,11 @@ mod tests {
         let hear = |guard: &mut Guard, policy: &BatteryPolicy, second, percent| {
             let now = Mono::ZERO + Span::secs(second);
             let soc = Some(Reading { value: Soc::percent(percent), asked_at: now });
-            guard.step(policy, GuardInputs { soc, current: None, surplus: None }, now);
+            guard.step(
+                policy,
+                GuardInputs { soc, current: None, surplus: None, sustain: false, wall: None },
+                now,
+            );
             guard.state()
         };
         assert_eq!(hear(&mut guard, &policy, 1, 55), GuardState::Ok);
@@ -321,7 +378,11 @@ mod tests {
         let mut hear = |second, centi, surplus| {
             let now = Mono::ZERO + Span::secs(second);
             let soc = Soc::from_centi(centi).map(|value| Reading { value, asked_at: now });
-            guard.step(&policy, GuardInputs { soc, current: None, surplus: Some(Watts(surplus)) }, now);
+            guard.step(
+                &policy,
+                GuardInputs { soc, current: None, surplus: Some(Watts(surplus)), sustain: false, wall: None },
+                now,
+            );
             (guard.state(), guard.eased())
         };
         assert_eq!(hear(0, 2_000, 0), (GuardState::FloorHeld, false));

@@ -7,7 +7,7 @@ use crate::control::reason::Source;
 use crate::control::regulator::Dynamics;
 use crate::control::senses::{self, Sensed};
 use crate::control::share;
-use crate::control::units::{Mono, Soc, Span, Watts};
+use crate::control::units::{MilliVolts, Mono, Soc, Span, Watts};
 use crate::control::wiring::Wiring;
 
 use super::Memory;
@@ -20,6 +20,8 @@ const CARRIES: i64 = 10;
 pub(super) struct Known {
     pub sensed: Sensed,
     pub soc: Option<Reading<Soc>>,
+    /// Battery voltage of the last minute.
+    pub voltage: Option<MilliVolts>,
     /// Load behind the inverters' output: the battery feeds it beside what is ordered.
     pub load_out: Watts,
     /// As much of it as is sure to be there, so that charging may count on it.
@@ -101,9 +103,11 @@ pub(super) fn sense(
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
+    let voltage = image.volts(wiring.battery.voltage).filter(|reading| reading.age(now) <= Span::secs(60));
     Known {
         sensed,
         soc,
+        voltage: voltage.map(|reading| reading.value),
         load_out,
         load_out_sure,
         pv_dc,

@@ -133,7 +133,7 @@ pub(super) fn meter_doubt(sensed: &Sensed) -> Reason {
 }
 
 pub(super) fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> bool {
-    known.soc.is_some() && memory.guard.state() == GuardState::Ok && !policy.battery.keep_charged
+    known.soc.is_some() && memory.guard.state().allows_discharge() && !policy.battery.keep_charged
 }
 
 /// Tier 3: reserve and floor, and what to do without a charge to compare.
@@ -144,6 +144,7 @@ pub(super) fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, 
         return;
     }
     let floor = policy.battery.floor;
+    let limit = memory.guard.adaptive().in_force(floor);
     match known.soc.map(|soc| soc.value) {
         None => {
             // Charging by PV only: whatever the site has too much of, and nothing from the grid.
@@ -159,7 +160,17 @@ pub(super) fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, 
                 GuardState::FloorHeld if memory.guard.raised() => Some(Reason::FloorRaisedHold(floor)),
                 GuardState::FloorHeld => Some(Reason::FloorHold { soc, floor }),
                 GuardState::FloorRecharge => Some(Reason::FloorRecharge { soc, floor }),
-                GuardState::Ok => None,
+                GuardState::Discharged if limit > floor => Some(Reason::AdaptiveFloor { soc, limit, floor }),
+                GuardState::Discharged => Some(Reason::FloorHold { soc, floor }),
+                GuardState::SlowCharge => Some(Reason::SlowCharge(limit)),
+                GuardState::Sustain => Some(Reason::Sustain),
+                GuardState::Recharge => {
+                    Some(Reason::FloorRecharge { soc, floor: memory.guard.adaptive().recharge_to(floor) })
+                }
+                GuardState::Ok
+                | GuardState::SelfConsumption
+                | GuardState::Absorbing
+                | GuardState::FloatBand => None,
             };
             if let Some(reason) = held {
                 ladder.at_most(tier, pv_only(known), reason);

@@ -7,10 +7,13 @@ use crate::control::reading::Stage;
 use crate::control::reason::{Reason, Tier};
 use crate::control::schedule::{Act, Claim, TimedInputs};
 use crate::control::share;
-use crate::control::units::{Wall, Watts};
+use crate::control::units::{MilliAmps, Wall, Watts};
 
 use super::Memory;
 use super::known::Known;
+
+/// The incumbent's slow charge, at the battery.
+const SLOW_CHARGE: MilliAmps = MilliAmps(5_000);
 
 /// What is wanted, by whom and why.
 pub(super) struct Wish {
@@ -30,14 +33,22 @@ pub(super) fn wanted(
     let regulator = &memory.regulator;
     let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
     if !known.sensed.island {
-        if memory.guard.state() == GuardState::FloorRecharge
+        if memory.guard.state().recharges()
             && let Some(soc) = known.soc
         {
-            let reason = Reason::FloorRecharge { soc: soc.value, floor: policy.battery.floor };
+            let own = &policy.battery;
+            let floor =
+                if own.is_adaptive() { memory.guard.adaptive().recharge_to(own.floor) } else { own.floor };
+            let reason = Reason::FloorRecharge { soc: soc.value, floor };
             // The pace is the battery's: what the inverters' output takes comes on top.
             let paced = |pace: Watts| ladder.low().max(-pace - known.load_out);
             let most = recharge_power(policy).map_or(ladder.low(), paced);
             return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
+        }
+        if let Some(power) = slow_charge(memory, known) {
+            let reason = Reason::SlowCharge(memory.guard.adaptive().in_force(policy.battery.floor));
+            let power = ladder.low().max(power);
+            return Wish { tier: Tier::ForcedCharge, reason, phases: all(power) };
         }
         if policy.battery.keep_charged {
             return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
@@ -64,6 +75,13 @@ pub(super) fn wanted(
     Wish { tier: Tier::Default, reason, phases }
 }
 
+/// What a slow charge asks of the inverters; what their output takes comes on top.
+fn slow_charge(memory: &Memory, known: &Known) -> Option<Watts> {
+    let slow = memory.guard.state() == GuardState::SlowCharge && known.soc.is_some();
+    let voltage = known.voltage.filter(|_| slow)?;
+    Some(-voltage.times(SLOW_CHARGE) - known.load_out)
+}
+
 /// How hard a recharge pulls: as the operator said; else, in the standard guard, a tenth of the capacity per
 /// hour when it is known; else as hard as the limits allow.
 fn recharge_power(policy: &Policy) -> Option<Watts> {
@@ -79,9 +97,15 @@ fn recharge_power(policy: &Policy) -> Option<Watts> {
 
 /// Charging that does not wait for a surplus.
 pub(super) fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
-    let recharging = memory.guard.state() == GuardState::FloorRecharge && known.soc.is_some();
+    let recharging = memory.guard.state().recharges() && known.soc.is_some();
     let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
-    if (recharging || claimed) && !known.sensed.island { ForcedCharge::Full } else { ForcedCharge::None }
+    if (recharging || claimed) && !known.sensed.island {
+        ForcedCharge::Full
+    } else if memory.guard.state() == GuardState::SlowCharge && !known.sensed.island {
+        ForcedCharge::Slow
+    } else {
+        ForcedCharge::None
+    }
 }
 
 /// Schedule, plan and outages go on nothing but a good charge.
@@ -102,7 +126,7 @@ pub(super) fn supervised_setpoint(
     order: Watts,
 ) -> Option<Watts> {
     let steered = !known.sensed.island && !known.generator_active;
-    let forced = memory.guard.state() != GuardState::Ok;
+    let forced = !memory.guard.state().allows_discharge();
     if !steered || !(bound || forced) {
         return Some(policy.grid.setpoint);
     }

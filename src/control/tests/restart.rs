@@ -8,6 +8,7 @@
 use super::*;
 use crate::control::decision::GuardState;
 use crate::control::genset::GensetState;
+use crate::control::policy::GuardKind;
 use crate::control::site::{Alarm, Command, Keepsake, Outcome, Past};
 
 /// A generator that starts at 30 % on a contact, and an inverter with registers.
@@ -336,4 +337,28 @@ fn the_guard_says_when_it_changes_and_a_full_battery_is_remembered() {
     assert_eq!(house.site.decision().guard, GuardState::FloorHeld);
     let kept = house.kept();
     assert_eq!(kept.full_at, full);
+}
+
+#[test]
+fn s23_a_restart_keeps_the_adaptive_floor_and_orders_nothing_before_three_samples() {
+    let mut house = manned(|policy| {
+        policy.generator = None;
+        policy.battery.guard = GuardKind::VictronCompatible;
+        policy.battery.adaptive_floor = true;
+    });
+    house.grid([1_000, 0, 0]);
+    house.soc(5_000);
+    house.order(10);
+    house.soc(2_000);
+    house.order(10);
+    assert_eq!(house.site.decision().limit, Some(Soc::percent(25)));
+    let past = written_down(&house.kept());
+    house.killed(60, past);
+    house.soc(6_000);
+    let orders: Vec<i32> = (0..2).map(|_| house.order(1)).collect();
+    let decision = house.site.decision();
+    assert_eq!((decision.guard, decision.limit), (GuardState::SelfConsumption, Some(Soc::percent(25))));
+    assert_eq!(decision.flags, 1, "what was counted today is remembered");
+    assert_eq!(orders, [0, 0]);
+    assert!(house.order(20) > 0, "then it serves the load");
 }

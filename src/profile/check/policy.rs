@@ -57,6 +57,16 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
 fn battery(draft: &Draft, findings: &mut Findings<'_>) {
     let battery = &draft.policy.battery;
     let standard = battery.guard == GuardKind::Standard;
+    if standard && battery.adaptive_floor {
+        findings.refuse(
+            "policy.battery.adaptive_floor",
+            "the adaptive floor belongs to the victron-compatible guard",
+            format!(
+                "{}, or write `guard = \"victron-compatible\"`",
+                findings.remove("policy.battery.adaptive_floor")
+            ),
+        );
+    }
     if standard && battery.absolute_floor > battery.island_reserve {
         findings.refuse(
             "policy.battery.island_reserve",

@@ -13,9 +13,7 @@ use super::World;
 
 /// Outputs of the format that this version does not have yet. Expecting one is a mistake: it would be true of
 /// nothing.
-const NOT_YET: [&str; 10] = [
-    "guard.limit",
-    "guard.flags",
+const NOT_YET: [&str; 8] = [
     "grid.export_limit",
     "relay.*",
     "wire.*",
@@ -27,7 +25,7 @@ const NOT_YET: [&str; 10] = [
 ];
 
 /// Outputs without a device's name in them.
-const PLAIN: [&str; 32] = [
+const PLAIN: [&str; 34] = [
     "battery.order",
     "battery.max_charge",
     "battery.max_discharge",
@@ -37,6 +35,8 @@ const PLAIN: [&str; 32] = [
     "grid.setpoint",
     "guard.state",
     "guard.floor",
+    "guard.limit",
+    "guard.flags",
     "schedule.state",
     "schedule.target",
     "schedule.next",
@@ -135,6 +135,7 @@ impl World<'_> {
             "battery.forced_charge" => Some(word(match decision.forced_charge {
                 ForcedCharge::None => "none",
                 ForcedCharge::Full => "full",
+                ForcedCharge::Slow => "slow",
             })),
             "pv.limit" => Some(self.pv_limit().map_or_else(|| word("none"), watts)),
             "grid.setpoint" => Some(match self.devices.holds(ActuatorKind::GridSetpoint) {
@@ -143,6 +144,8 @@ impl World<'_> {
             }),
             "guard.state" => Some(word(decision.guard.name())),
             "guard.floor" => Some(decision.floor.map_or(Found::Unknown, percent)),
+            "guard.limit" => Some(decision.limit.map_or(Found::Unknown, percent)),
+            "guard.flags" => Some(Found::Number(f64::from(decision.flags))),
             "schedule.state" => Some(word(decision.timed.schedule.name())),
             "schedule.target" => Some(decision.timed.target.map_or(Found::Unknown, percent)),
             "schedule.next" => Some(self.next_window()),
