@@ -4,6 +4,7 @@
 //! number and a [`Reason`]. It reads from top to bottom: what is true, what is allowed, what is wanted, what is
 //! given.
 
+mod feed_in;
 mod known;
 mod rungs;
 mod wish;
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::battery::guard::{Guard, GuardInputs};
 use super::battery::limits::{LimitInputs, LimitMemory};
-use super::decision::{Decision, Overruled};
+use super::curtail::Curtail;
+use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::policy::{PhaseMode, Policy};
@@ -41,6 +43,8 @@ pub struct Memory {
     pub regulator: Regulator,
     /// Schedule, plan and outages.
     pub timed: Timed,
+    /// Curtailment of PV.
+    pub curtail: Curtail,
     last: Option<Mono>,
     last_meter: Mono,
     /// The last order was not what the regulator wanted: its trim must not wind up.
@@ -127,6 +131,9 @@ pub fn decide(
         let most = ladder.low_by();
         reasons.push(most.tier, most.reason);
     }
+    for unmet in ladder.unmet() {
+        reasons.push(unmet.tier, unmet.reason);
+    }
     match (shaped.reversing, shaped.ramped, shaped.too_small) {
         (Some(left), ..) => {
             reasons.push(cause.tier, cause.reason);
@@ -156,8 +163,13 @@ pub fn decide(
     decision.inverters = inverters;
     let bound = cut.is_some() || wish.tier < Tier::Default;
     decision.grid_setpoint = supervised_setpoint(policy, memory, &known, bound, order);
-    decision.pv_limit = None;
-    decision.guard = memory.guard.state();
+    decision.pv_limit = feed_in::pv_limit(policy, wiring, memory, image, &known, &ladder, now);
+    // What the BMS asks for is shown before what the guard would do.
+    decision.guard = match (known.charge_request, policy.battery.is_adaptive()) {
+        (true, true) => GuardState::Recharge,
+        (true, false) => GuardState::FloorRecharge,
+        (false, _) => memory.guard.state(),
+    };
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
     decision.limit = known
         .soc

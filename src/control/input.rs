@@ -175,6 +175,8 @@ pub enum Alarm {
     CrashLoop,
     /// A changed profile was refused; the old one runs on.
     ProfileRefused,
+    /// More is drawn than the import limit allows, and the battery may not give the rest.
+    ImportLimitUnmet,
 }
 
 /// How many alarms can be active at once.
@@ -182,8 +184,9 @@ pub const MAX_ALARMS: usize = 32;
 
 impl Alarm {
     /// One of each.
-    pub const LISTED: [Self; 18] = [
+    pub const LISTED: [Self; 19] = [
         Self::MeterLost,
+        Self::ImportLimitUnmet,
         Self::SocLost,
         Self::BmsLost,
         Self::InverterLost,
@@ -219,6 +222,7 @@ impl Alarm {
             | Self::GeneratorFault
             | Self::CrashLoop => "page",
             Self::MeterLost
+            | Self::ImportLimitUnmet
             | Self::GeneratorUnexpectedStop
             | Self::GeneratorRemoteOff
             | Self::GeneratorMaxRun
@@ -236,6 +240,9 @@ impl Alarm {
         match self {
             Self::MeterLost => {
                 "the grid meter has said nothing usable for a minute; the battery waits. Check its power, cable and address"
+            }
+            Self::ImportLimitUnmet => {
+                "more is drawn from the grid than the import limit allows, and the battery may not give the rest. Switch loads off, or look with `wattkeeper explain` at what holds the battery back"
             }
             Self::SocLost => {
                 "the state of charge is unknown; the battery is only charged by PV. Check the battery monitor and its link"
@@ -296,6 +303,7 @@ impl Alarm {
     pub fn code(self) -> &'static str {
         match self {
             Self::MeterLost => "meter-lost",
+            Self::ImportLimitUnmet => "import-limit-unmet",
             Self::SocLost => "soc-lost",
             Self::BmsLost => "bms-lost",
             Self::InverterLost => "inverter-lost",
@@ -344,7 +352,7 @@ impl Outputs {
 }
 
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
-const ENCODING: u8 = 3;
+const ENCODING: u8 = 4;
 
 /// Why bytes are no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -387,10 +395,10 @@ mod tests {
     #[test]
     fn the_encoding_of_an_input_never_changes_silently() {
         let heard = Input::Heard { signal: SignalId(7), value: Some(-2_000), asked_at: Mono(12_345) };
-        assert_eq!(heard.encode(), [3, 0, 7, 1, 159, 31, 242, 192, 1]);
-        assert_eq!(Input::Due.encode(), [3, 1]);
+        assert_eq!(heard.encode(), [4, 0, 7, 1, 159, 31, 242, 192, 1]);
+        assert_eq!(Input::Due.encode(), [4, 1]);
         let wrote = Input::Wrote { actuator: 2, seq: 300, outcome: Outcome::Refused(10) };
-        assert_eq!(wrote.encode(), [3, 3, 2, 172, 2, 1, 10]);
+        assert_eq!(wrote.encode(), [4, 3, 2, 172, 2, 1, 10]);
     }
 
     #[test]
@@ -412,6 +420,6 @@ mod tests {
             assert_eq!(Input::decode(&[9, 1]), Err(DecodeError::Version(9)));
         }
         assert_eq!(Input::decode(&[]), Err(DecodeError::Empty));
-        assert_eq!(Input::decode(&[3, 200]), Err(DecodeError::Damaged));
+        assert_eq!(Input::decode(&[4, 200]), Err(DecodeError::Damaged));
     }
 }

@@ -17,6 +17,8 @@ pub struct Ladder {
     high: Watts,
     low_by: Cause,
     high_by: Cause,
+    /// Rungs that wanted more than was left to them.
+    unmet: ArrayVec<Cause, 4>,
     rungs: ArrayVec<Rung, 10>,
 }
 
@@ -25,22 +27,36 @@ impl Ladder {
     #[must_use]
     pub fn open(low: Watts, high: Watts, by: Reason) -> Self {
         let by = Cause { tier: Tier::Device, reason: by };
-        Self { low: low.min(high), high, low_by: by, high_by: by, rungs: ArrayVec::new() }
+        Self {
+            low: low.min(high),
+            high,
+            low_by: by,
+            high_by: by,
+            unmet: ArrayVec::new(),
+            rungs: ArrayVec::new(),
+        }
     }
 
     /// Nothing above `high` from here on.
     pub fn at_most(&mut self, tier: Tier, high: Watts, reason: Reason) {
-        if high < self.high {
-            self.high = high.max(self.low);
-            self.high_by = Cause { tier, reason };
+        let cause = Cause { tier, reason };
+        if high < self.low {
+            // It gets the nearest end that is left: whoever closed that end is the one who binds.
+            let _full = self.unmet.try_push(cause);
+            (self.high, self.high_by) = (self.low, self.low_by);
+        } else if high < self.high {
+            (self.high, self.high_by) = (high, cause);
         }
     }
 
     /// Nothing below `low` from here on.
     pub fn at_least(&mut self, tier: Tier, low: Watts, reason: Reason) {
-        if low > self.low {
-            self.low = low.min(self.high);
-            self.low_by = Cause { tier, reason };
+        let cause = Cause { tier, reason };
+        if low > self.high {
+            let _full = self.unmet.try_push(cause);
+            (self.low, self.low_by) = (self.high, self.high_by);
+        } else if low > self.low {
+            (self.low, self.low_by) = (low, cause);
         }
     }
 
@@ -71,6 +87,12 @@ impl Ladder {
     #[must_use]
     pub fn low(&self) -> Watts {
         self.low
+    }
+
+    /// Who wanted more than was left to them.
+    #[must_use]
+    pub fn unmet(&self) -> &[Cause] {
+        &self.unmet
     }
 
     /// Who closed the end of charging.

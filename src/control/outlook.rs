@@ -55,6 +55,7 @@ fn changes(policy: &Policy, cause: Cause) -> Option<String> {
             "discharge resumes above {}; the floor falls by 5 % on a day on which the charge reaches 85 %, and by 5 % more at 95 %",
             limit.plus_centi(300)
         ),
+        Reason::ChargeRequest => "it ends when the BMS no longer asks".to_owned(),
         Reason::SlowCharge(limit) => format!("it ends above {limit}"),
         Reason::Sustain => {
             "it ends when the inverter lets the battery go and the charge has risen".to_owned()

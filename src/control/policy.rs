@@ -122,6 +122,12 @@ pub struct BatteryPolicy {
     pub keep_charged: bool,
     /// Minimum SoC while the grid is there; zero means none.
     pub floor: Soc,
+    /// Down to here the battery may discharge for the import limit alone; none: to the floor.
+    pub shave_floor: Option<Soc>,
+    /// How much of the BMS's charge limit is used, in 0.01 %.
+    pub bms_charge_centi: i32,
+    /// How much of the BMS's discharge limit is used, in 0.01 %.
+    pub bms_discharge_centi: i32,
     /// Never below, in no mode.
     pub absolute_floor: Soc,
     /// Never below without grid.
@@ -156,6 +162,9 @@ impl Default for BatteryPolicy {
             adaptive_floor: false,
             keep_charged: false,
             floor: Soc::percent(10),
+            shave_floor: None,
+            bms_charge_centi: 10_000,
+            bms_discharge_centi: 10_000,
             absolute_floor: Soc::percent(5),
             island_reserve: Soc::percent(5),
             resume_centi: 300,
@@ -180,6 +189,17 @@ impl BatteryPolicy {
     }
 }
 
+/// When the battery may discharge so that the import limit holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shave {
+    /// Down to the shave floor, which is the floor unless it is set.
+    #[default]
+    AboveFloor,
+    /// At any charge above the island reserve.
+    Always,
+}
+
 /// The grid connection and its setpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GridPolicy {
@@ -187,6 +207,8 @@ pub struct GridPolicy {
     pub connected: bool,
     /// Wanted grid power; import is positive.
     pub setpoint: Watts,
+    /// When the battery may discharge for the import limit.
+    pub shave: Shave,
     /// The most import, total.
     pub import_limit: Option<Watts>,
     /// The most export, total, as a positive number.
@@ -200,6 +222,7 @@ impl Default for GridPolicy {
         Self {
             connected: true,
             setpoint: Watts(0),
+            shave: Shave::AboveFloor,
             import_limit: None,
             export_limit: None,
             stable_for: Span::secs(60),

@@ -163,6 +163,8 @@ pub enum Reason {
     SlowCharge(Soc),
     /// The inverter holds a nearly empty battery up.
     Sustain,
+    /// The BMS asks to be charged.
+    ChargeRequest,
     /// An operator raised the floor above the charge; no grid charge because of it.
     FloorRaisedHold(Soc),
     /// Discharge is back, limited until the charge has left the floor.
@@ -252,6 +254,7 @@ impl Reason {
             Self::ExportLimit(_) => "export-limit",
             Self::FloorHold { .. } => "floor-hold",
             Self::FloorRecharge { .. } => "floor-recharge",
+            Self::ChargeRequest => "charge-request",
             Self::AdaptiveFloor { .. } => "adaptive-floor",
             Self::SlowCharge(_) => "slow-charge",
             Self::Sustain => "sustain",
@@ -309,6 +312,7 @@ impl Reason {
             Self::FloorRecharge { soc, floor } => {
                 format!("state of charge {soc} is far below the floor: charging to {floor}")
             }
+            Self::ChargeRequest => "the BMS asks to be charged, from the grid too".to_owned(),
             Self::AdaptiveFloor { soc, limit, floor } => format!(
                 "state of charge {soc} against an adaptive floor of {limit}, raised from {floor}: no discharge"
             ),

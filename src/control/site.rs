@@ -63,6 +63,8 @@ struct State {
     keeping: Keeping,
     full_at: Option<Mono>,
     meter_good_at: Option<Mono>,
+    /// Since when more is imported than the limit allows.
+    over_import: Option<Mono>,
     last: Option<Mono>,
     wake_at: Mono,
     binding: Option<Reason>,
@@ -427,6 +429,7 @@ impl Site {
         let wired_soc = wiring.battery.soc.is_some();
         let meter_lost = metered && meter > Stage::Held && now.since(since_start) >= METER_ALARM;
         let inverter_lost = !wiring.inverters.is_empty() && !starting && inverter == Stage::Safe;
+        let unmet = self.import_unmet(now);
         let (alarms, events) = (&mut self.state.alarms, &mut self.outputs.events);
         let mut now_on = |alarm: Alarm, on: bool| {
             if set_alarm(alarms, alarm, on) {
@@ -434,6 +437,7 @@ impl Site {
             }
         };
         now_on(Alarm::MeterLost, meter_lost);
+        now_on(Alarm::ImportLimitUnmet, unmet);
         now_on(Alarm::SocLost, wired_soc && !starting && soc == Stage::Safe);
         now_on(Alarm::BmsLost, !starting && bms == Stage::Safe);
         now_on(Alarm::InverterLost, inverter_lost);
@@ -443,6 +447,19 @@ impl Site {
                 now_on(Alarm::SecondWriter(place), false);
             }
         }
+    }
+
+    /// Whether more than the import limit, and a twentieth on top, has been drawn for a minute.
+    fn import_unmet(&mut self, now: Mono) -> bool {
+        let SiteConfig { wiring, policy, .. } = &self.config;
+        let good = self.decision.stages.first() == Some(&Stage::Good);
+        let over = policy
+            .grid
+            .import_limit
+            .zip(total_of(&self.state.image, &wiring.grid.power))
+            .is_some_and(|(limit, grid)| good && grid.value > limit + limit.scaled(5, 100));
+        self.state.over_import = if over { self.state.over_import.or(Some(now)) } else { None };
+        self.state.over_import.is_some_and(|since| now.since(since) >= METER_ALARM)
     }
 
     /// Says what changed. The numbers in a reason may move without being news.
@@ -479,7 +496,7 @@ impl Site {
                 ActuatorKind::GridSetpoint => {
                     Some(self.decision.grid_setpoint.map_or(Order::Release, Order::Setpoint))
                 }
-                ActuatorKind::PvLimit(_) => self.decision.pv_limit.map(|limit| Order::Limit(Some(limit))),
+                ActuatorKind::PvLimit(at) => self.pv_order(at, place),
                 ActuatorKind::GeneratorRun => {
                     generator_order(self.decision.generator.state, self.decision.generator.command)
                 }
@@ -509,6 +526,28 @@ impl Site {
                 let _full = self.outputs.commands.try_push(command);
             }
         }
+    }
+
+    /// Each PV inverter's part of the limit, by its rating. One that was never limited is left alone, and one that was
+    /// is told when there is no limit any more.
+    fn pv_order(&self, at: u8, place: u8) -> Option<Order> {
+        let wiring = &self.config.wiring;
+        let rating = |at: u8| wiring.pv.get(usize::from(at)).map_or(Watts::ZERO, |pv| pv.rating);
+        let Some(limit) = self.decision.pv_limit else {
+            let told = self.state.actuators.get(usize::from(place)).and_then(Actuator::order);
+            return matches!(told, Some(Order::Limit(_))).then_some(Order::Limit(None));
+        };
+        let all: Watts = wiring
+            .actuators
+            .iter()
+            .filter_map(|spec| match spec.kind {
+                ActuatorKind::PvLimit(at) => Some(rating(at)),
+                ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::GeneratorRun => {
+                    None
+                }
+            })
+            .sum();
+        Some(Order::Limit(Some(limit.scaled(i64::from(rating(at).0), i64::from(all.0).max(1)))))
     }
 
     /// Releases setpoints by their recipes; the generator's contact is held.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::control::policy::{
-    Control, GeneratorPolicy, GuardKind, OnLoss, Pace, PhaseMode, Policy, QuietHours, ScheduleWindow,
+    Control, GeneratorPolicy, GuardKind, OnLoss, Pace, PhaseMode, Policy, QuietHours, ScheduleWindow, Shave,
 };
 use crate::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
 
@@ -222,6 +222,7 @@ pub trait Field: Sized {
 
 words!(Control, CONTROL: "observe" => Observe, "on" => On);
 words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual);
+words!(Shave, SHAVE: "above-floor" => AboveFloor, "always" => Always);
 words!(GuardKind, GUARD: "standard" => Standard, "victron-compatible" => VictronCompatible);
 words!(OnLoss, ON_LOSS: "keep" => Keep, "start" => Start, "stop" => Stop);
 words!(Bms, BMS: "auto" => Auto, "required" => Required, "none" => None);
@@ -362,15 +363,17 @@ impl Default for Days {
 }
 
 /// Words for days, in bit order, and for groups of them.
-pub const DAYS: &[&str] = &["mon", "tue", "wed", "thu", "fri", "sat", "sun", "workday", "weekend", "daily"];
+pub const DAYS: &[&str] =
+    &["mon", "tue", "wed", "thu", "fri", "sat", "sun", "workday", "weekend", "daily", "monthly"];
 
 impl Field for Days {
     fn typed(&self) -> Option<Typed> {
         if *self == Self::default() {
             return Some(Typed::Words(vec!["daily".to_owned()]));
         }
-        let names = DAYS.iter().take(7).enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);
-        Some(Typed::Words(names.map(|(_, name)| (*name).to_owned()).collect()))
+        let names = DAYS.iter().take(7).chain(DAYS.last()).enumerate();
+        let chosen = names.filter(|(bit, _)| self.0 >> bit & 1 == 1);
+        Some(Typed::Words(chosen.map(|(_, name)| (*name).to_owned()).collect()))
     }
     fn take(typed: &Typed) -> Option<Self> {
         let Typed::Words(words) = typed else { return None };
@@ -378,6 +381,7 @@ impl Field for Days {
             Some(7) => Some(0b001_1111),
             Some(8) => Some(0b110_0000),
             Some(9) => Some(0b111_1111),
+            Some(10) => Some(0b1000_0000),
             Some(bit) => Some(1u8 << bit),
             None => None,
         };

@@ -90,6 +90,9 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.battery.adaptive_floor", Flag, policy.battery.adaptive_floor, "Raise the floor by 5 % a day while the battery is never full; only with guard = \"victron-compatible\".";
     "policy.battery.keep_charged", Flag, policy.battery.keep_charged, "Keep the battery full for an outage: no discharge while the grid is there.";
     "policy.battery.floor", SHARE, policy.battery.floor, "Minimum charge while the grid is there, in %; 0 means none.";
+    "policy.battery.shave_floor", SHARE, policy.battery.shave_floor, "Down to here the battery may discharge for the import limit alone, in %; unset means the floor.";
+    "policy.battery.bms_charge_share", Amount(Percent, 100, 10_000), policy.battery.bms_charge_centi, "How much of the BMS's charge limit is used, in %.";
+    "policy.battery.bms_discharge_share", Amount(Percent, 100, 10_000), policy.battery.bms_discharge_centi, "How much of the BMS's discharge limit is used, in %.";
     "policy.battery.absolute_floor", SHARE, policy.battery.absolute_floor, "Never discharged below this, in no mode, in %.";
     "policy.battery.island_reserve", SHARE, policy.battery.island_reserve, "Never discharged below this without grid, in %.";
     "policy.battery.resume", Amount(Percent, 10, 2_000), policy.battery.resume_centi, "Discharge resumes this far above the floor, in %.";
@@ -106,6 +109,7 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
 
     "policy.grid.connected", Flag, policy.grid.connected, "Whether the site has a grid connection at all.";
     "policy.grid.setpoint", Amount(Power, -1_000_000, 1_000_000), policy.grid.setpoint, "Wanted power at the grid connection; import is positive.";
+    "policy.grid.shave", Word(draft::SHAVE), policy.grid.shave, "When the battery may discharge for the import limit: down to shave_floor, or always above island_reserve.";
     "policy.grid.import_limit", UP_TO_10_MW, policy.grid.import_limit, "The most import, in total.";
     "policy.grid.export_limit", UP_TO_10_MW, policy.grid.export_limit, "The most export, in total, as a positive number.";
     "policy.grid.import_contract", UP_TO_10_MW, import_contract, "The most import that contract and main fuse allow; import_limit has to keep it.";
@@ -225,7 +229,7 @@ pub static DEVICE: &[Key<DeviceDraft>] = rows! { DeviceDraft;
 
 /// Keys of one charge window.
 pub static WINDOW: &[Key<WindowDraft>] = rows! { WindowDraft;
-    "policy.schedule.NAME.days", Words(draft::DAYS), days, "Days on which the window begins.";
+    "policy.schedule.NAME.days", Words(draft::DAYS), days, "Days on which the window begins; monthly is the first of each month.";
     "policy.schedule.NAME.start", Clock, start, "Local time at which it begins.";
     "policy.schedule.NAME.duration", Amount(Duration, MINUTE, 24 * HOUR), duration, "How long it lasts.";
     "policy.schedule.NAME.target", SHARE, target, "Charge to here, in %; unset means full.";

@@ -20,6 +20,8 @@ const CARRIES: i64 = 10;
 pub(super) struct Known {
     pub sensed: Sensed,
     pub soc: Option<Reading<Soc>>,
+    /// The BMS asks to be charged.
+    pub charge_request: bool,
     /// Battery voltage of the last minute.
     pub voltage: Option<MilliVolts>,
     /// Load behind the inverters' output: the battery feeds it beside what is ordered.
@@ -104,9 +106,12 @@ pub(super) fn sense(
         .sum::<Watts>()
         .max(Watts::ZERO);
     let voltage = image.volts(wiring.battery.voltage).filter(|reading| reading.age(now) <= Span::secs(60));
+    let request = image.flag(wiring.battery.charge_request);
+    let charge_request = request.is_some_and(|flag| flag.value && flag.age(now) <= policy.trust.bms.safe);
     Known {
         sensed,
         soc,
+        charge_request,
         voltage: voltage.map(|reading| reading.value),
         load_out,
         load_out_sure,

@@ -3,7 +3,7 @@
 use crate::control::battery::limits::Limits;
 use crate::control::decision::GuardState;
 use crate::control::ladder::Ladder;
-use crate::control::policy::{GuardKind, Policy};
+use crate::control::policy::{GuardKind, Policy, Shave};
 use crate::control::reading::Stage;
 use crate::control::reason::{End, Reason, Source, Tier};
 use crate::control::senses::Sensed;
@@ -112,7 +112,7 @@ pub(super) fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Mem
             if let Some(limit) = policy.grid.import_limit {
                 // Shaving is a wish to discharge: it stops where the floor begins.
                 let need = load - limit;
-                let most = if may_discharge(policy, memory, known) { need } else { need.min(pv_only(known)) };
+                let most = if may_shave(policy, memory, known) { need } else { need.min(pv_only(known)) };
                 ladder.at_least(tier, most, Reason::ImportLimit(limit));
             }
             if let Some(limit) = policy.grid.export_limit {
@@ -134,6 +134,19 @@ pub(super) fn meter_doubt(sensed: &Sensed) -> Reason {
 
 pub(super) fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     known.soc.is_some() && memory.guard.state().allows_discharge() && !policy.battery.keep_charged
+}
+
+/// Whether the battery may discharge for the import limit: where it may anyway, in the band between shave floor and
+/// floor, or always above what is kept for an outage.
+fn may_shave(policy: &Policy, memory: &Memory, known: &Known) -> bool {
+    let own = &policy.battery;
+    let Some(soc) = known.soc.map(|soc| soc.value).filter(|_| !own.keep_charged) else { return false };
+    let least = match policy.grid.shave {
+        Shave::Always => Soc::EMPTY,
+        Shave::AboveFloor => own.shave_floor.unwrap_or(Soc::FULL),
+    };
+    let least = least.max(own.island_reserve).max(own.absolute_floor);
+    may_discharge(policy, memory, known) || soc > least
 }
 
 /// Tier 3: reserve and floor, and what to do without a charge to compare.

@@ -33,6 +33,13 @@ pub(super) fn wanted(
     let regulator = &memory.regulator;
     let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
     if !known.sensed.island {
+        if known.charge_request {
+            return Wish {
+                tier: Tier::ForcedCharge,
+                reason: Reason::ChargeRequest,
+                phases: all(ladder.low()),
+            };
+        }
         if memory.guard.state().recharges()
             && let Some(soc) = known.soc
         {
@@ -97,7 +104,7 @@ fn recharge_power(policy: &Policy) -> Option<Watts> {
 
 /// Charging that does not wait for a surplus.
 pub(super) fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
-    let recharging = memory.guard.state().recharges() && known.soc.is_some();
+    let recharging = known.charge_request || memory.guard.state().recharges() && known.soc.is_some();
     let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
     if (recharging || claimed) && !known.sensed.island {
         ForcedCharge::Full

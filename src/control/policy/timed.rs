@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::units::{Soc, Span};
 
-/// A daily charge window. Days are a bit set, Monday in bit 0; times are local.
+/// A daily charge window. Days are a bit set, Monday in bit 0, the first of each month in bit 7; times are local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleWindow {
     /// Days on which it begins.

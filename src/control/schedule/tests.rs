@@ -426,3 +426,46 @@ fn t2_a_doubted_clock_is_believed_again_when_it_was_valid_for_a_minute() {
         assert_eq!(found, believed, "at {now} s");
     }
 }
+
+/// The days on which a window of these days begins, by their local number since 1970, around a given day.
+#[test]
+fn ess_s30_day_codes_find_the_day_before_and_the_day_after() {
+    let day = |text: &str| {
+        let date: jiff::civil::Date = text.parse().unwrap();
+        i64::from(date.since(jiff::civil::date(1970, 1, 1)).unwrap().get_days())
+    };
+    let window = |days| ScheduleWindow {
+        days,
+        start: 43_200,
+        duration: Span::minutes(30),
+        target: Soc::FULL,
+        allow_discharge: false,
+    };
+    let begins = |days, day: i64| {
+        // Asked in the first second of the day: whether the next beginning is at noon of that same day.
+        let wall = Wall { utc: day * 86_400, offset: 0, valid: true };
+        window::next(&[window(days)], wall) == Some(day * 86_400 + 43_200)
+    };
+    let next =
+        |days, from: &str| (0..40).map(|ahead| day(from) + ahead).find(|day| begins(days, *day)).unwrap();
+    let previous =
+        |days, from: &str| (1..40).map(|back| day(from) - back).find(|day| begins(days, *day)).unwrap();
+    const SUNDAY: u8 = 1 << 6;
+    const TUESDAY: u8 = 1 << 1;
+    const SATURDAY: u8 = 1 << 5;
+    const WORKDAY: u8 = 0b001_1111;
+    const WEEKEND: u8 = 0b110_0000;
+    const MONTHLY: u8 = 1 << 7;
+    let wednesday = "2018-06-06";
+    assert_eq!(next(SUNDAY, wednesday), day("2018-06-10"));
+    assert_eq!(next(TUESDAY, wednesday), day("2018-06-12"));
+    assert_eq!(next(SATURDAY, wednesday), day("2018-06-09"));
+    assert_eq!(next(WORKDAY, wednesday), day(wednesday));
+    assert_eq!(next(WEEKEND, wednesday), day("2018-06-09"));
+    assert_eq!(previous(WORKDAY, wednesday), day("2018-06-05"));
+    assert_eq!(previous(WEEKEND, wednesday), day("2018-06-03"));
+    assert_eq!(next(WORKDAY, "2018-06-09"), day("2018-06-11"));
+    assert_eq!(previous(WORKDAY, "2018-06-11"), day("2018-06-08"));
+    assert_eq!(previous(MONTHLY, wednesday), day("2018-06-01"));
+    assert_eq!(next(MONTHLY, wednesday), day("2018-07-01"));
+}

@@ -18,6 +18,8 @@ const HYSTERESIS: i32 = 500;
 /// Above the target by this much, a window may allow discharge, in 0.01 %.
 const ALLOWED_ABOVE: i32 = 100;
 const DAY: i64 = 86_400;
+/// The bit of the first day of each month.
+const MONTHLY: u8 = 0b1000_0000;
 
 /// Occurrences that have begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +110,7 @@ fn occurrence(
 pub fn next(windows: &[ScheduleWindow], wall: Wall) -> Option<i64> {
     let (today, now) = (wall.local_day(), wall.second_of_day());
     let first = |window: &ScheduleWindow| {
-        (0..=7)
+        (0..=31)
             .filter(|ahead| *ahead > 0 || window.start > now)
             .map(|ahead| today.saturating_add(ahead))
             .find(|day| begins_on(window, *day))
@@ -125,6 +127,12 @@ fn local(day: i64, second: i32) -> i64 {
 fn begins_on(window: &ScheduleWindow, day: i64) -> bool {
     let weekday = day.saturating_add(3).rem_euclid(7);
     u32::try_from(weekday).is_ok_and(|bit| window.days.checked_shr(bit).unwrap_or(0) & 1 == 1)
+        || window.days & MONTHLY != 0 && day_of_month(day) == Some(1)
+}
+
+fn day_of_month(day: i64) -> Option<i8> {
+    let days = jiff::Span::new().try_days(day).ok()?;
+    Some(jiff::civil::date(1970, 1, 1).checked_add(days).ok()?.day())
 }
 
 /// What an open window wants: full charge below its target; at it, no more discharge than most of what the DC PV makes.

@@ -340,7 +340,7 @@ fn the_guard_says_when_it_changes_and_a_full_battery_is_remembered() {
 }
 
 #[test]
-fn s23_a_restart_keeps_the_adaptive_floor_and_orders_nothing_before_three_samples() {
+fn ess_s23_a_restart_keeps_the_adaptive_floor_and_orders_nothing_before_three_samples() {
     let mut house = manned(|policy| {
         policy.generator = None;
         policy.battery.guard = GuardKind::VictronCompatible;

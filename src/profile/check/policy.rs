@@ -91,6 +91,19 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
             ),
         );
     }
+    if let Some(shave) = battery.shave_floor.filter(|shave| *shave > battery.floor) {
+        findings.refuse(
+            "policy.battery.shave_floor",
+            format!(
+                "the shave floor {shave} is above the floor {}: the band between them is empty",
+                battery.floor
+            ),
+            format!(
+                "{}, or less, or a higher floor",
+                findings.write("policy.battery.shave_floor", &percent(battery.floor))
+            ),
+        );
+    }
     if let (Some(low), Some(high)) = (draft.temperature_min, draft.temperature_max)
         && low >= high
     {

@@ -94,7 +94,7 @@ impl Played {
 }
 
 #[test]
-fn s11_a_full_sweep_changes_state_where_the_incumbent_does() {
+fn ess_s11_a_full_sweep_changes_state_where_the_incumbent_does() {
     let mut guard = Played::new(10, 10);
     guard.hears(100.0);
     let down = [(91.9, "absorbing"), (81.9, "self"), (10.0, "discharged"), (5.0, "recharge")];
@@ -104,7 +104,7 @@ fn s11_a_full_sweep_changes_state_where_the_incumbent_does() {
 }
 
 #[test]
-fn s12_a_fall_to_the_floor_raises_it_once() {
+fn ess_s12_a_fall_to_the_floor_raises_it_once() {
     Played::new(20, 20).plays(&[
         (21.0, "self", 20),
         (20.0, "discharged", 25),
@@ -116,7 +116,7 @@ fn s12_a_fall_to_the_floor_raises_it_once() {
 }
 
 #[test]
-fn s13_two_falls_on_one_day_count_once() {
+fn ess_s13_two_falls_on_one_day_count_once() {
     Played::new(20, 20).plays(&[
         (30.0, "self", 20),
         (20.0, "discharged", 25),
@@ -129,7 +129,7 @@ fn s13_two_falls_on_one_day_count_once() {
 }
 
 #[test]
-fn s14_a_winter_raises_the_floor_by_five_percent_a_day_to_eighty() {
+fn ess_s14_a_winter_raises_the_floor_by_five_percent_a_day_to_eighty() {
     let mut guard = Played::new(20, 20);
     guard.hears(50.0);
     let mut days = Vec::new();
@@ -143,7 +143,7 @@ fn s14_a_winter_raises_the_floor_by_five_percent_a_day_to_eighty() {
 }
 
 #[test]
-fn s15_eighty_five_and_ninety_five_percent_lower_the_floor_once_a_day() {
+fn ess_s15_eighty_five_and_ninety_five_percent_lower_the_floor_once_a_day() {
     let mut guard = Played::new(10, 20);
     let mut seen = Vec::new();
     for percent in [50.0, 90.0, 98.0, 70.0, 9.0, 50.0, 98.0] {
@@ -163,7 +163,7 @@ fn s15_eighty_five_and_ninety_five_percent_lower_the_floor_once_a_day() {
 }
 
 #[test]
-fn s16_a_jump_to_full_credits_both_levels() {
+fn ess_s16_a_jump_to_full_credits_both_levels() {
     let mut guard = Played::new(10, 20);
     guard.hears(50.0);
     assert_eq!(
@@ -174,7 +174,7 @@ fn s16_a_jump_to_full_credits_both_levels() {
 }
 
 #[test]
-fn s17_what_was_counted_is_forgotten_after_midnight_and_the_limit_is_not() {
+fn ess_s17_what_was_counted_is_forgotten_after_midnight_and_the_limit_is_not() {
     let mut guard = Played::new(10, 30);
     guard.hears(50.0);
     guard.rule.flags = 7;
@@ -185,7 +185,7 @@ fn s17_what_was_counted_is_forgotten_after_midnight_and_the_limit_is_not() {
 }
 
 #[test]
-fn s18_a_recharge_goes_by_the_floor_of_yesterday() {
+fn ess_s18_a_recharge_goes_by_the_floor_of_yesterday() {
     let mut guard = Played::new(20, 30);
     guard.plays(&[(31.0, "self", 30), (30.0, "discharged", 35)]);
     guard.waits(11 * 3_600, 30.0);
@@ -199,7 +199,7 @@ fn s18_a_recharge_goes_by_the_floor_of_yesterday() {
 }
 
 #[test]
-fn s19_sustain_blocks_discharge_at_any_charge_and_lets_go_with_the_inverter() {
+fn ess_s19_sustain_blocks_discharge_at_any_charge_and_lets_go_with_the_inverter() {
     let mut guard = Played::new(20, 20);
     assert_eq!(guard.hears(40.0), "self");
     guard.sustain = true;
@@ -210,7 +210,7 @@ fn s19_sustain_blocks_discharge_at_any_charge_and_lets_go_with_the_inverter() {
 }
 
 #[test]
-fn s20_a_first_start_finds_its_state_and_counts_nothing() {
+fn ess_s20_a_first_start_finds_its_state_and_counts_nothing() {
     let expected = [
         (9.0, "discharged"),
         (10.0, "discharged"),
@@ -229,7 +229,7 @@ fn s20_a_first_start_finds_its_state_and_counts_nothing() {
 }
 
 #[test]
-fn s21_a_floor_above_the_ceiling_stays_where_the_operator_put_it() {
+fn ess_s21_a_floor_above_the_ceiling_stays_where_the_operator_put_it() {
     Played::new(90, 90).plays(&[
         (95.0, "float-band", 90),
         (92.0, "float-band", 90),

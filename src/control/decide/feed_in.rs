@@ -1,0 +1,66 @@
+//! What AC-coupled PV may make: the decision's part of curtailment.
+
+use crate::control::curtail::{Metered, Room};
+use crate::control::image::Image;
+use crate::control::ladder::Ladder;
+use crate::control::policy::Policy;
+use crate::control::reading::Stage;
+use crate::control::senses;
+use crate::control::share;
+use crate::control::units::{Mono, Span, Watts};
+use crate::control::wiring::{ActuatorKind, Wiring};
+
+use super::Memory;
+use super::known::Known;
+
+/// The limit for all PV that takes one together, while one is needed.
+pub(super) fn pv_limit(
+    policy: &Policy,
+    wiring: &Wiring,
+    memory: &mut Memory,
+    image: &Image,
+    known: &Known,
+    ladder: &Ladder,
+    now: Mono,
+) -> Option<Watts> {
+    if !wiring.actuators.iter().any(|spec| matches!(spec.kind, ActuatorKind::PvLimit(_))) {
+        return None;
+    }
+    let curtail = &mut memory.curtail;
+    let (mut made, mut oldest, mut rating) = (Some(Watts::ZERO), Mono::NEVER, Watts::ZERO);
+    for spec in &wiring.actuators {
+        let ActuatorKind::PvLimit(place) = spec.kind else { continue };
+        let Some(pv) = wiring.pv.get(usize::from(place)) else { continue };
+        rating += pv.rating;
+        let power =
+            senses::power(image, &pv.power).filter(|power| now.since(power.asked_at) <= policy.trust.pv.held);
+        made = made.zip(power).map(|(sum, power)| sum + share::total(power.phases));
+        oldest = power.map_or(oldest, |power| oldest.min(power.asked_at));
+    }
+    if let Some(made) = made {
+        curtail.pv_heard(made, oldest);
+    }
+    let believed = known.sensed.meter < Stage::Safe && !known.sensed.implausible;
+    match known.sensed.grid.filter(|_| believed && made.is_some()) {
+        Some(grid) => {
+            let inverters = senses::inverters(image, wiring, &known.sensed.inverter, grid.split);
+            let lag = policy.regulator.meter_lag.unwrap_or(Span::ZERO);
+            curtail.meter_heard(Metered {
+                moment: grid.asked_at - lag,
+                grid: share::total(grid.phases),
+                inverters: inverters.map_or(Watts::ZERO, |sample| share::total(sample.power)),
+            });
+        }
+        None => curtail.forget(),
+    }
+    // In island the inverter steers PV by its frequency; a generator must not be fed.
+    let export = if known.generator_active { Some(Watts::ZERO) } else { policy.grid.export_limit };
+    let steered = known.generator_active || !known.sensed.island;
+    let room = export.filter(|_| steered).map(|export| Room {
+        export,
+        charge: (-ladder.low()).max(Watts::ZERO),
+        sure: known.load_out_sure,
+        rating,
+    });
+    curtail.step(room.filter(|_| known.starting.is_none()), now)
+}
