@@ -36,6 +36,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("off-grid", include_str!("../../profiles/off-grid.toml")),
     ("self-consumption", include_str!("../../profiles/self-consumption.toml")),
     ("backup", include_str!("../../profiles/backup.toml")),
+    ("peak-shaving", include_str!("../../profiles/peak-shaving.toml")),
 ];
 
 /// The text of a ready-made profile.
