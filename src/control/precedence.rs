@@ -12,7 +12,9 @@ impl Tier {
             Self::Device => "what inverters can do, what you allow, the first samples after a start",
             Self::Battery => "BMS limits, voltage floor, temperature window, absolute floor",
             Self::Connection => "import and export limits, island, generator on, a silent meter",
-            Self::ForcedCharge => "the BMS's own request, recharge far below the floor, slow charge; *keep charged*",
+            Self::ForcedCharge => {
+                "the BMS's own request, recharge far below the floor, slow charge; *keep charged*"
+            }
             Self::Floor => "minimum state of charge, adaptive or not, and what is kept in reserve",
             Self::Operator => "not there yet",
             Self::Schedule => "charge windows; preparation for an announced outage, which goes before them",

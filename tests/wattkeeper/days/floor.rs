@@ -95,7 +95,23 @@ impl Floor {
         if island && decision.battery_order.0 > 0 {
             return Err("an order to feed the grid that is not there".to_owned());
         }
+        Self::check_adaptive(now, floor, known, decision)?;
         self.check_recharge(soc, floor, standard, known, decision)
+    }
+
+    /// An adaptive floor lies between the operator's and its ceiling, and nothing is discharged at or below it.
+    fn check_adaptive(now: Mono, floor: i64, known: &Known, decision: &Decision) -> Result<(), String> {
+        let Some(limit) = decision.limit.map(|limit| i64::from(limit.centi())) else { return Ok(()) };
+        if !(floor..=floor.max(8_000)).contains(&limit) || decision.flags > 7 {
+            return Err(format!("adaptive floor {limit} over {floor}, flags {}", decision.flags));
+        }
+        let heard = known.reading(known.wiring.battery.soc).map(|(soc, _)| soc);
+        let low = heard.is_some_and(|soc| soc <= limit && soc < 10_000 && limit > 0);
+        let guarded = !known.island(now) && decision.floor.is_some();
+        if low && guarded && decision.discharge_allowed {
+            return Err(format!("discharge is allowed at {heard:?} under an adaptive floor of {limit}"));
+        }
+        Ok(())
     }
 
     /// A raised floor is no reason to charge from the grid; a charge far below it is.

@@ -146,7 +146,11 @@ impl Orders {
             let ours = !matches!(decision.generator.state, GensetState::Boot | GensetState::Local);
             let yields = sent.yields_until.is_some_and(|until| now < until);
             let silent = yields || known.policy.control == Control::Observe || !sent.acknowledged;
-            if silent || (inverter && dying) || !decision.ready || (generator && !ours) {
+            // PV that was handed back and needs no limit is left alone.
+            let free = matches!(spec.kind, ActuatorKind::PvLimit(_))
+                && sent.order == Some(Order::Release)
+                && decision.pv_limit.is_none();
+            if silent || free || (inverter && dying) || !decision.ready || (generator && !ours) {
                 continue;
             }
             let late = spec.refresh.map(|period| period + known.policy.regulator.longest_cycle);

@@ -153,6 +153,9 @@ impl House {
         let soc_step = dice.pick(&[1, 10, 100]);
         faults.extend(rarities(&mut dice, &config, devices.len(), stay));
         faults.sort_by_key(|fault| fault.from);
+        // Drawn last, so that what was drawn before stays what it was for its seed.
+        let battery = &mut config.policy.battery;
+        battery.adaptive_floor = battery.guard == GuardKind::VictronCompatible && dice.percent(60);
         Self { seed, profile, config, devices, stay, begins, plant, soc_step, faults }
     }
 
