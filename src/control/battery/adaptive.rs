@@ -86,7 +86,7 @@ impl Adaptive {
 
     /// One evaluation. `state` is any state of the guard; one that is not of this table begins anew.
     pub fn step(&mut self, state: GuardState, inputs: &AdaptiveInputs, now: Mono) -> GuardState {
-        let _learned = self.limit.get_or_insert(inputs.floor);
+        let _learned = self.limit.get_or_insert(inputs.floor.min(CEILING));
         let mut state = self.look(state, inputs, now);
         for _ in 0..STEPS {
             let Some(next) = self.next(state, inputs, now) else { break };

@@ -254,6 +254,15 @@ fn a_day_at_the_limit_raises_it_once_more_and_charges_slowly_up_to_it() {
 }
 
 #[test]
+fn an_operator_who_lowers_a_floor_above_the_ceiling_is_obeyed() {
+    let mut guard = Played::new(98, 20);
+    guard.rule.limit = None;
+    assert_eq!((guard.hears(95.0), guard.limit()), ("discharged", 98));
+    guard.floor = Soc::percent(92);
+    assert_eq!((guard.hears(95.7), guard.limit()), ("float-band", 92));
+}
+
+#[test]
 fn rules_that_are_switched_on_find_their_state_and_count_nothing() {
     for state in [GuardState::FloorHeld, GuardState::FloorRecharge, GuardState::KeepCharged] {
         let mut guard = Played::new(20, 20);
