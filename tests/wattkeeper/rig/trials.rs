@@ -211,9 +211,11 @@ pub fn devices() -> String {
     let clear = json!({ "cmd": "clear", "device": "gx" });
     let from = bench.tell(json!({ "cmd": "reboot", "device": "gx", "seconds": 5 }));
     let to = bench.site.run(10.0);
-    // Until external control is back the GX regulates by itself, so that two loops meet for a moment.
+    // Until external control is back the GX regulates by itself, so that two loops meet for a moment; and what hangs
+    // behind it shows at the meter while it starts.
     let most = orders(&bench.site.log(), from, to).iter().map(|(_, order)| *order).fold(f64::MIN, f64::max);
-    assert!(most <= bench.served + 1_000.0, "{most} W ordered after the reboot\n{}", bench.keeper.said());
+    let explained = bench.served + BEHIND + NOISE;
+    assert!(most <= explained, "{most} W ordered after the reboot\n{}", bench.keeper.said());
     at_rest(&mut bench.site, &bench.keeper);
     let rest = bench.site.now() - from - 12.0;
     bench.told.push(format!(
