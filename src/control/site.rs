@@ -534,8 +534,10 @@ impl Site {
         let wiring = &self.config.wiring;
         let rating = |at: u8| wiring.pv.get(usize::from(at)).map_or(Watts::ZERO, |pv| pv.rating);
         let Some(limit) = self.decision.pv_limit else {
-            let told = self.state.actuators.get(usize::from(place)).and_then(Actuator::order);
-            return matches!(told, Some(Order::Limit(_))).then_some(Order::Limit(None));
+            // One that refused to be handed back is asked again, until nothing of ours can be left in it.
+            let actuator = self.state.actuators.get(usize::from(place))?;
+            let ours = matches!(actuator.order(), Some(Order::Limit(_))) || actuator.given_up();
+            return ours.then_some(Order::Limit(None));
         };
         let all: Watts = wiring
             .actuators
