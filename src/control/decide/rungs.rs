@@ -140,7 +140,10 @@ pub(super) fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> 
 /// floor, or always above what is kept for an outage.
 fn may_shave(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     let own = &policy.battery;
-    let Some(soc) = known.soc.map(|soc| soc.value).filter(|_| !own.keep_charged) else { return false };
+    // In sustain the voltage has called the battery empty: whatever its charge says is not to be trusted then.
+    let held_up = memory.guard.state() == GuardState::Sustain;
+    let usable = known.soc.filter(|_| !own.keep_charged && !held_up);
+    let Some(soc) = usable.map(|soc| soc.value) else { return false };
     let least = match policy.grid.shave {
         Shave::Always => Soc::EMPTY,
         Shave::AboveFloor => own.shave_floor.unwrap_or(Soc::FULL),
