@@ -11,6 +11,7 @@ mod wish;
 
 use serde::{Deserialize, Serialize};
 
+use super::battery::adaptive::Adaptive;
 use super::battery::guard::{Guard, GuardInputs};
 use super::battery::limits::{LimitInputs, LimitMemory};
 use super::curtail::Curtail;
@@ -75,7 +76,7 @@ pub fn decide(
 
     // 2. What is allowed: most important first, each limit inside the one before.
     let mut ladder = device_rung(policy, wiring, &known);
-    let limits = memory.limits.step(&policy.battery, &limit_inputs(wiring, image, &known, now), now);
+    let limits = memory.limits.step(&policy.battery, &limit_inputs(wiring, image, &known), now);
     let battery = battery_rung(&mut ladder, policy, &limits, &known);
     connection_rung(&mut ladder, policy, memory, &known);
     floor_rung(&mut ladder, policy, memory, &known);
@@ -171,11 +172,9 @@ pub fn decide(
         (false, _) => memory.guard.state(),
     };
     decision.floor = known.soc.filter(|_| !policy.battery.keep_charged).map(|_| policy.battery.floor);
-    decision.limit = known
-        .soc
-        .filter(|_| policy.battery.is_adaptive())
-        .map(|_| memory.guard.adaptive().in_force(policy.battery.floor));
-    decision.flags = if policy.battery.is_adaptive() { memory.guard.adaptive().flags() } else { 0 };
+    let adaptive = policy.battery.is_adaptive().then(|| memory.guard.adaptive());
+    decision.limit = adaptive.filter(|_| known.soc.is_some()).map(|rule| rule.in_force(policy.battery.floor));
+    decision.flags = adaptive.map_or(0, Adaptive::flags);
     decision.trim = memory.regulator.trim();
     decision.ready = known.starting.is_none();
     decision.moving = shaped.ramped || shaped.reversing.is_some();
@@ -221,9 +220,7 @@ fn measure(
         return false;
     }
     let total = share::total(grid.phases);
-    let over =
-        |limit: Option<Watts>, power: Watts| limit.is_some_and(|limit| power > limit + limit.scaled(5, 100));
-    let violated = over(policy.grid.import_limit, total) || over(policy.grid.export_limit, -total);
+    let violated = policy.grid.over_import(total) || policy.grid.over_export(total);
     regulator.meter_heard(grid.phases, grid.asked_at, violated, dynamics);
     let settled = policy.regulator.trim
         && !dynamics.compatible
@@ -259,11 +256,10 @@ fn guard_inputs(
     }
 }
 
-fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known, now: Mono) -> LimitInputs {
+fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known) -> LimitInputs {
     let battery = &wiring.battery;
-    let recent = |age: Span| age <= Span::secs(60);
     LimitInputs {
-        voltage: image.volts(battery.voltage).filter(|reading| recent(reading.age(now))),
+        voltage: known.voltage,
         temperature: image.celsius(battery.temperature),
         charge_limit: image.amps(battery.charge_limit).map(|reading| reading.value.abs()),
         discharge_limit: image.amps(battery.discharge_limit).map(|reading| reading.value.abs()),

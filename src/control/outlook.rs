@@ -1,5 +1,6 @@
 //! What comes next: where discharge stops and resumes, and what would change the order in force.
 
+use super::battery::adaptive;
 use super::decision::Decision;
 use super::policy::Policy;
 use super::reason::{Cause, End, Reason, Source, Tier};
@@ -30,7 +31,7 @@ pub fn outlook(policy: &Policy, decision: &Decision) -> Outlook {
 }
 
 fn resume(policy: &Policy, floor: Soc) -> Soc {
-    floor.plus_centi(policy.battery.resume_centi).min(Soc::FULL)
+    floor.plus_centi(policy.battery.resume_centi)
 }
 
 #[expect(
@@ -53,7 +54,7 @@ fn changes(policy: &Policy, cause: Cause) -> Option<String> {
         ),
         Reason::AdaptiveFloor { limit, .. } => format!(
             "discharge resumes above {}; the floor falls by 5 % on a day on which the charge reaches 85 %, and by 5 % more at 95 %",
-            limit.plus_centi(300)
+            limit.plus_centi(adaptive::RESUME)
         ),
         Reason::ChargeRequest => "it ends when the BMS no longer asks".to_owned(),
         Reason::SlowCharge(limit) => format!("it ends above {limit}"),

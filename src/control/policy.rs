@@ -217,6 +217,24 @@ pub struct GridPolicy {
     pub stable_for: Span,
 }
 
+impl GridPolicy {
+    /// Whether this grid power breaks the import limit: by more than a twentieth, which is the meter's noise.
+    #[must_use]
+    pub fn over_import(&self, grid: Watts) -> bool {
+        over(self.import_limit, grid)
+    }
+
+    /// Whether it breaks the export limit, likewise.
+    #[must_use]
+    pub fn over_export(&self, grid: Watts) -> bool {
+        over(self.export_limit, -grid)
+    }
+}
+
+fn over(limit: Option<Watts>, power: Watts) -> bool {
+    limit.is_some_and(|limit| power > limit + limit.scaled(5, 100))
+}
+
 impl Default for GridPolicy {
     fn default() -> Self {
         Self {

@@ -5,6 +5,23 @@ use std::fmt::Write as _;
 use super::reason::Tier;
 
 impl Tier {
+    /// Its number and name as operators read it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Device => "0 device and authority",
+            Self::Battery => "1 battery protection",
+            Self::Connection => "2 connection protection",
+            Self::ForcedCharge => "3a forced charge",
+            Self::Floor => "3b reserve and floor",
+            Self::Operator => "4 operator order",
+            Self::Schedule => "5 schedule",
+            Self::Plan => "6 plan",
+            Self::Default => "7 self-consumption",
+            Self::Regulator => "regulator",
+        }
+    }
+
     /// What stands on this rung, for a person.
     #[must_use]
     pub fn holds(self) -> &'static str {
@@ -35,10 +52,9 @@ impl Tier {
             Self::ForcedCharge => "rungs 0 to 2: it charges within battery and import limit",
             Self::Floor => "rungs 0 to 3a; without grid the island's reserve takes its place",
             Self::Operator => "rungs 0 to 3b, its own expiry",
-            Self::Schedule => {
+            Self::Schedule | Self::Plan => {
                 "everything above; a state of charge or a clock that is not good ends it at once"
             }
-            Self::Plan => "everything above; a state of charge or a clock that is not good ends it at once",
             Self::Default => "everything above",
             Self::Regulator => "what protects: it acts at once",
         }

@@ -50,23 +50,6 @@ impl Tier {
         Self::Default,
         Self::Regulator,
     ];
-
-    /// Its number and name as operators read it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Device => "0 device and authority",
-            Self::Battery => "1 battery protection",
-            Self::Connection => "2 connection protection",
-            Self::ForcedCharge => "3a forced charge",
-            Self::Floor => "3b reserve and floor",
-            Self::Operator => "4 operator order",
-            Self::Schedule => "5 schedule",
-            Self::Plan => "6 plan",
-            Self::Default => "7 self-consumption",
-            Self::Regulator => "regulator",
-        }
-    }
 }
 
 /// Inputs whose silence or nonsense is a reason.

@@ -52,6 +52,12 @@ pub fn power(image: &Image, wiring: &PowerWiring) -> Option<PhasePower> {
     })
 }
 
+/// The same, if it was asked for no longer ago than `age`.
+#[must_use]
+pub fn recent_power(image: &Image, wiring: &PowerWiring, age: Span, now: Mono) -> Option<PhasePower> {
+    power(image, wiring).filter(|power| now.since(power.asked_at) <= age)
+}
+
 /// What is remembered of the inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Senses {

@@ -4,6 +4,8 @@
 //! decisions, the generator, the actuators and the energy ledger. It can be taken down to bytes and put up again
 //! ([`Site::snapshot`], [`Site::restore`]), and then goes on as if nothing had happened.
 
+mod alarms;
+mod commands;
 mod past;
 mod takeover;
 
@@ -15,6 +17,7 @@ pub use super::input::{
     Alarm, Command, DecodeError, Event, Input, MAX_ALARMS, Manual, OperatorOrder, Order, Outcome, Outputs,
 };
 pub use super::keepsake::{Keepsake, Past};
+use alarms::set_alarm;
 
 use super::actuator::Actuator;
 use super::decide::{Memory, decide};
@@ -417,51 +420,6 @@ impl Site {
         self.state.ledger.add(&powers, now);
     }
 
-    fn alarm(&mut self, now: Mono) {
-        let [meter, inverter, soc, bms, ..] = self.decision.stages;
-        let since_start = *self.state.meter_good_at.get_or_insert(now);
-        if meter <= Stage::Held || !self.config.policy.grid.connected {
-            self.state.meter_good_at = Some(now);
-        }
-        let wiring = &self.config.wiring;
-        let metered = wiring.grid.power.is_wired();
-        let starting = !self.decision.ready;
-        let wired_soc = wiring.battery.soc.is_some();
-        let meter_lost = metered && meter > Stage::Held && now.since(since_start) >= METER_ALARM;
-        let inverter_lost = !wiring.inverters.is_empty() && !starting && inverter == Stage::Safe;
-        let unmet = self.import_unmet(now);
-        let (alarms, events) = (&mut self.state.alarms, &mut self.outputs.events);
-        let mut now_on = |alarm: Alarm, on: bool| {
-            if set_alarm(alarms, alarm, on) {
-                let _full = events.try_push(Event::Alarm(alarm, on));
-            }
-        };
-        now_on(Alarm::MeterLost, meter_lost);
-        now_on(Alarm::ImportLimitUnmet, unmet);
-        now_on(Alarm::SocLost, wired_soc && !starting && soc == Stage::Safe);
-        now_on(Alarm::BmsLost, !starting && bms == Stage::Safe);
-        now_on(Alarm::InverterLost, inverter_lost);
-        for (place, actuator) in (0u8..).zip(&self.state.actuators) {
-            now_on(Alarm::OrderGivenUp(place), actuator.given_up());
-            if !actuator.yields(now) {
-                now_on(Alarm::SecondWriter(place), false);
-            }
-        }
-    }
-
-    /// Whether more than the import limit, and a twentieth on top, has been drawn for a minute.
-    fn import_unmet(&mut self, now: Mono) -> bool {
-        let SiteConfig { wiring, policy, .. } = &self.config;
-        let good = self.decision.stages.first() == Some(&Stage::Good);
-        let over = policy
-            .grid
-            .import_limit
-            .zip(total_of(&self.state.image, &wiring.grid.power))
-            .is_some_and(|(limit, grid)| good && grid.value > limit + limit.scaled(5, 100));
-        self.state.over_import = if over { self.state.over_import.or(Some(now)) } else { None };
-        self.state.over_import.is_some_and(|since| now.since(since) >= METER_ALARM)
-    }
-
     /// Says what changed. The numbers in a reason may move without being news.
     fn announce(&mut self) {
         let binding = self.decision.reasons.binding().map(|cause| cause.reason);
@@ -476,139 +434,10 @@ impl Site {
             let _full = self.outputs.events.try_push(Event::Binding(reason));
         }
     }
-
-    fn command(&mut self, now: Mono) {
-        // What was decided two cycles ago is nobody's wish any more.
-        let lives = self.config.policy.regulator.longest_cycle.scaled(2, 1);
-        self.state.keeping.nothing_waits();
-        let starting = !self.decision.ready;
-        let inverter_safe = self.decision.stages.get(1) == Some(&Stage::Safe);
-        for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
-            let order = match spec.kind {
-                ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::PvLimit(_)
-                    if starting =>
-                {
-                    None
-                }
-                ActuatorKind::InverterPower(at) => {
-                    self.decision.inverters.get(usize::from(at)).copied().map(Order::Power)
-                }
-                ActuatorKind::GridSetpoint => {
-                    Some(self.decision.grid_setpoint.map_or(Order::Release, Order::Setpoint))
-                }
-                ActuatorKind::PvLimit(at) => self.pv_order(at, place),
-                ActuatorKind::GeneratorRun => {
-                    generator_order(self.decision.generator.state, self.decision.generator.command)
-                }
-            };
-            let Some(order) = order else { continue };
-            let dying = inverter_safe && matches!(spec.kind, ActuatorKind::InverterPower(_));
-            let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { continue };
-            if self.config.policy.control == Control::Observe {
-                continue;
-            }
-            if actuator.yields(now) {
-                continue;
-            }
-            if spec.kind == ActuatorKind::GeneratorRun
-                && self.decision.generator.state != GensetState::External
-                && let Some(contact) = self.state.image.flag(self.config.wiring.generator.contact)
-                && let Some(Order::Run(run)) = actuator.order()
-            {
-                actuator.shows(contact.value == run, contact.asked_at);
-            }
-            // Closing the contact is remembered first, so that no power cut makes it happen twice.
-            let starts = order == Order::Run(true) && actuator.order() != Some(order);
-            if starts && self.state.keeping.holds(now) {
-                continue;
-            }
-            if let Some(command) = actuator.step(place, spec, order, !dying, lives, now) {
-                let _full = self.outputs.commands.try_push(command);
-            }
-        }
-    }
-
-    /// Each PV inverter's part of the limit, by its rating. One that was never limited is left alone, and one that was
-    /// is told when there is no limit any more.
-    fn pv_order(&self, at: u8, place: u8) -> Option<Order> {
-        let wiring = &self.config.wiring;
-        let rating = |at: u8| wiring.pv.get(usize::from(at)).map_or(Watts::ZERO, |pv| pv.rating);
-        let Some(limit) = self.decision.pv_limit else {
-            // One that refused to be handed back is asked again, until nothing of ours can be left in it.
-            let actuator = self.state.actuators.get(usize::from(place))?;
-            let ours = matches!(actuator.order(), Some(Order::Limit(_))) || actuator.given_up();
-            return ours.then_some(Order::Limit(None));
-        };
-        let all: Watts = wiring
-            .actuators
-            .iter()
-            .filter_map(|spec| match spec.kind {
-                ActuatorKind::PvLimit(at) => Some(rating(at)),
-                ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::GeneratorRun => {
-                    None
-                }
-            })
-            .sum();
-        Some(Order::Limit(Some(limit.scaled(i64::from(rating(at).0), i64::from(all.0).max(1)))))
-    }
-
-    /// Releases setpoints by their recipes; the generator's contact is held.
-    fn leave(&mut self, now: Mono) {
-        self.state.leaving = true;
-        self.state.wake_at = Mono::NEVER;
-        self.release(now);
-    }
-
-    /// Hands back what was ordered. A site that only observes has ordered nothing.
-    fn release(&mut self, now: Mono) {
-        if self.config.policy.control == Control::Observe {
-            return;
-        }
-        for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
-            let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { continue };
-            let ours = actuator.order().is_some();
-            let holds = spec.kind == ActuatorKind::GeneratorRun;
-            if ours && !holds {
-                let _full =
-                    self.outputs.commands.try_push(actuator.send(place, Order::Release, Span::ZERO, now));
-            }
-        }
-    }
 }
 
 /// A power over all its phases.
 fn total_of(image: &Image, wiring: &PowerWiring) -> Option<Reading<Watts>> {
     senses::power(image, wiring)
         .map(|power| Reading { value: share::total(power.phases), asked_at: power.asked_at })
-}
-
-/// The contact is told only while the command is ours to give.
-fn generator_order(state: GensetState, command: bool) -> Option<Order> {
-    match state {
-        GensetState::Boot | GensetState::Local => None,
-        GensetState::External
-        | GensetState::Stopped
-        | GensetState::Resting
-        | GensetState::Starting
-        | GensetState::CrankRest
-        | GensetState::WarmUp
-        | GensetState::Running
-        | GensetState::CoolDown
-        | GensetState::Stopping
-        | GensetState::Lockout
-        | GensetState::FuelStop => Some(Order::Run(command)),
-    }
-}
-
-/// Adds or removes an alarm; says whether that changed anything.
-fn set_alarm(alarms: &mut ArrayVec<Alarm, MAX_ALARMS>, alarm: Alarm, on: bool) -> bool {
-    let at = alarms.iter().position(|active| *active == alarm);
-    match (at, on) {
-        (None, true) => alarms.try_push(alarm).is_ok(),
-        (Some(at), false) => {
-            alarms.remove(at);
-            true
-        }
-        (None, false) | (Some(_), true) => false,
-    }
 }

@@ -120,6 +120,22 @@ pub struct Wiring {
     pub actuators: Vec<ActuatorSpec>,
 }
 
+impl Wiring {
+    /// The PV inverters that take a limit.
+    pub fn limited_pv(&self) -> impl Iterator<Item = &PvWiring> {
+        self.actuators.iter().filter_map(|spec| match spec.kind {
+            ActuatorKind::PvLimit(at) => self.pv.get(usize::from(at)),
+            ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::GeneratorRun => None,
+        })
+    }
+
+    /// The most that they can make together.
+    #[must_use]
+    pub fn limited_rating(&self) -> Watts {
+        self.limited_pv().map(|pv| pv.rating).sum()
+    }
+}
+
 /// What an actuator moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActuatorKind {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::format::{battery_words, grid_words, range_words};
-use super::published::{Control, Decision, Overruled, Published, Reason, Word};
+use super::published::{Control, Decision, Outlook, Overruled, Published, Reason, Word};
 
 /// The answer of `/api/v1/explain`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,12 +16,9 @@ pub struct Explanation {
     pub order: String,
     /// The reason that bound it.
     pub binding: Option<Reason>,
-    /// What would change it, in a sentence; none where the reason says it already.
-    pub changes: Option<String>,
-    /// Discharge stops at this charge in %.
-    pub stops_at: Option<f64>,
-    /// Once it has stopped, discharge resumes at this charge in %.
-    pub resumes_at: Option<f64>,
+    /// What comes next.
+    #[serde(flatten)]
+    pub outlook: Outlook,
     /// The ladder, most important rung first.
     pub rungs: Vec<ExplainedRung>,
     /// Wishes that were cut, one sentence each.
@@ -61,9 +58,7 @@ pub(super) fn answer(published: &Published) -> Explanation {
         control: published.control,
         order: order(published.control, decision),
         binding: decision.binding().cloned(),
-        changes: decision.outlook.changes.clone(),
-        stops_at: decision.outlook.stops_at,
-        resumes_at: decision.outlook.resumes_at,
+        outlook: decision.outlook.clone(),
         rungs: rungs(decision),
         overruled: decision.overruled.iter().map(overruled).collect(),
         words: words(published),

@@ -68,10 +68,21 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Names of the tests that begin with a row's letter and number, by row, each with its file.
 fn tests() -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for (name, path) in all_tests() {
+        if let Some(id) = row_of(&name) {
+            found.entry(id).or_default().insert((name, path));
+        }
+    }
+    found
+}
+
+/// The name of every test, with its file.
+pub fn all_tests() -> Vec<(String, String)> {
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
     sources(&root().join("tests"), &mut files);
-    let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    let mut found = Vec::new();
     for file in files {
         let path = file.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
         let mut marked = false;
@@ -79,8 +90,8 @@ fn tests() -> BTreeMap<String, BTreeSet<(String, String)>> {
             marked |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
             let declared = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
             let Some(name) = declared.and_then(|rest| rest.split(['(', '<']).next()) else { continue };
-            if let Some(id) = row_of(name).filter(|_| marked) {
-                found.entry(id).or_default().insert((name.to_owned(), path.clone()));
+            if marked {
+                found.push((name.to_owned(), path.clone()));
             }
             marked = false;
         }

@@ -15,7 +15,7 @@ const STEP: i32 = 500;
 /// The limit rises no higher than this.
 const CEILING: Soc = Soc::percent(80);
 /// Discharge is back this far above the limit, in 0.01 %.
-const RESUME: i32 = 300;
+pub const RESUME: i32 = 300;
 /// Charging from the grid begins this far below yesterday's limit, in 0.01 %.
 const RECHARGE_BELOW: i32 = 500;
 /// And never ends below this.
@@ -81,7 +81,12 @@ impl Adaptive {
     /// Where charging from the grid ends: yesterday's limit.
     #[must_use]
     pub fn recharge_to(&self, floor: Soc) -> Soc {
-        self.in_force(floor).minus_centi(STEP).max(floor).max(RECHARGE_LEAST)
+        self.yesterday(floor).max(RECHARGE_LEAST)
+    }
+
+    /// The limit without today's rise.
+    fn yesterday(&self, floor: Soc) -> Soc {
+        self.in_force(floor).minus_centi(STEP).max(floor)
     }
 
     /// One evaluation. `state` is any state of the guard; one that is not of this table begins anew.
@@ -123,7 +128,7 @@ impl Adaptive {
         let limit = self.in_force(floor);
         let empty = soc <= limit && limit > Soc::EMPTY && soc < Soc::FULL;
         let blocked = if sustain { Some(S::Sustain) } else { empty.then_some(S::Discharged) };
-        let recharge = soc.centi() <= self.recharge_from(floor);
+        let recharge = soc.centi() <= self.yesterday(floor).centi().saturating_sub(RECHARGE_BELOW);
         match state {
             S::SelfConsumption | S::Absorbing | S::FloatBand if blocked.is_some() => blocked,
             S::SelfConsumption if soc >= FLOATING => Some(S::FloatBand),
@@ -159,11 +164,6 @@ impl Adaptive {
         }
     }
 
-    /// Charging from the grid begins at or below this, in 0.01 %.
-    fn recharge_from(&self, floor: Soc) -> i32 {
-        self.in_force(floor).minus_centi(STEP).max(floor).centi().saturating_sub(RECHARGE_BELOW)
-    }
-
     /// Counts what a change of state means.
     fn enter(&mut self, from: GuardState, next: GuardState, floor: Soc, now: Mono) {
         use GuardState as S;
@@ -177,10 +177,12 @@ impl Adaptive {
         if blocks && from != S::Recharge {
             self.fell_at = Some(now);
         }
-        if next == S::Absorbing && from == S::SelfConsumption || next == S::FloatBand && counted {
+        // On the way down from floating nothing is credited.
+        let rises = counted && from < next;
+        if rises && matches!(next, S::Absorbing | S::FloatBand) {
             self.credit(ABSORBED);
         }
-        if next == S::FloatBand && counted {
+        if rises && next == S::FloatBand {
             self.credit(FLOATED);
         }
     }

@@ -49,7 +49,7 @@ pub struct Guard {
 }
 
 /// What the guard looks at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct GuardInputs {
     /// The newest charge, when it may be used.
     pub soc: Option<Reading<Soc>>,
@@ -98,6 +98,12 @@ impl Guard {
     #[must_use]
     pub fn adaptive(&self) -> &Adaptive {
         &self.adaptive
+    }
+
+    /// Where charging from the grid ends.
+    #[must_use]
+    pub fn recharge_to(&self, floor: Soc) -> Soc {
+        if self.state == GuardState::Recharge { self.adaptive.recharge_to(floor) } else { floor }
     }
 
     /// One evaluation. The state advances at most once per fresh sample; without a usable charge it stays.
@@ -256,8 +262,7 @@ mod tests {
                 soc,
                 current: Some(MilliAmps(0)),
                 surplus: Some(Watts(500)),
-                sustain: false,
-                wall: None,
+                ..GuardInputs::default()
             };
             guard.step(&policy, inputs, now);
         }
@@ -277,7 +282,7 @@ mod tests {
             let soc = Soc::from_centi(centi).map(|value| Reading { value, asked_at: now });
             guard.step(
                 policy,
-                GuardInputs { soc, current: Some(MilliAmps(0)), surplus: None, sustain: false, wall: None },
+                GuardInputs { soc, current: Some(MilliAmps(0)), ..GuardInputs::default() },
                 now,
             );
             assert_eq!(guard.state().name(), expected.trim(), "line {second}: {line}");
@@ -356,11 +361,7 @@ mod tests {
         let hear = |guard: &mut Guard, policy: &BatteryPolicy, second, percent| {
             let now = Mono::ZERO + Span::secs(second);
             let soc = Some(Reading { value: Soc::percent(percent), asked_at: now });
-            guard.step(
-                policy,
-                GuardInputs { soc, current: None, surplus: None, sustain: false, wall: None },
-                now,
-            );
+            guard.step(policy, GuardInputs { soc, ..GuardInputs::default() }, now);
             guard.state()
         };
         assert_eq!(hear(&mut guard, &policy, 1, 55), GuardState::Ok);
@@ -380,7 +381,7 @@ mod tests {
             let soc = Soc::from_centi(centi).map(|value| Reading { value, asked_at: now });
             guard.step(
                 &policy,
-                GuardInputs { soc, current: None, surplus: Some(Watts(surplus)), sustain: false, wall: None },
+                GuardInputs { soc, surplus: Some(Watts(surplus)), ..GuardInputs::default() },
                 now,
             );
             (guard.state(), guard.eased())

@@ -101,7 +101,6 @@ impl LimitMemory {
         let (percent, of) = if stage == Stage::Degraded { (50, 100) } else { (100, 100) };
         let ccl = inputs.charge_limit.unwrap_or(MilliAmps::ZERO).scaled(percent, of);
         let dcl = inputs.discharge_limit.unwrap_or(MilliAmps::ZERO).scaled(percent, of);
-        let used = |power: Watts, centi: i32| power.scaled(i64::from(centi), 10_000);
         let Some(voltage) = inputs.voltage.map(|reading| reading.value).filter(|volts| volts.0 > 0) else {
             limits.charge = Some(lost);
             limits.discharge = Some(lost);
@@ -121,8 +120,8 @@ impl LimitMemory {
             // Cautious on both sides: losses never push the battery beyond what its BMS allows.
             GuardKind::Standard => (voltage.times(tapered), voltage.times(dcl).scaled(90, 100)),
         };
-        let (charge, discharge) =
-            (used(charge, policy.bms_charge_centi), used(discharge, policy.bms_discharge_centi));
+        let charge = charge.scaled(i64::from(policy.bms_charge_centi), 10_000);
+        let discharge = discharge.scaled(i64::from(policy.bms_discharge_centi), 10_000);
         limits.charge = Some(((charge - inputs.pv_dc_most).max(Watts::ZERO), reason));
         limits.discharge = Some((discharge + inputs.pv_dc.scaled(90, 100), Reason::BmsDcl(dcl)));
     }

@@ -8,7 +8,7 @@ use crate::control::reading::Stage;
 use crate::control::senses;
 use crate::control::share;
 use crate::control::units::{Mono, Span, Watts};
-use crate::control::wiring::{ActuatorKind, Wiring};
+use crate::control::wiring::Wiring;
 
 use super::Memory;
 use super::known::Known;
@@ -23,17 +23,11 @@ pub(super) fn pv_limit(
     ladder: &Ladder,
     now: Mono,
 ) -> Option<Watts> {
-    if !wiring.actuators.iter().any(|spec| matches!(spec.kind, ActuatorKind::PvLimit(_))) {
-        return None;
-    }
+    wiring.limited_pv().next()?;
     let curtail = &mut memory.curtail;
-    let (mut made, mut oldest, mut rating) = (Some(Watts::ZERO), Mono::NEVER, Watts::ZERO);
-    for spec in &wiring.actuators {
-        let ActuatorKind::PvLimit(place) = spec.kind else { continue };
-        let Some(pv) = wiring.pv.get(usize::from(place)) else { continue };
-        rating += pv.rating;
-        let power =
-            senses::power(image, &pv.power).filter(|power| now.since(power.asked_at) <= policy.trust.pv.held);
+    let (mut made, mut oldest) = (Some(Watts::ZERO), Mono::NEVER);
+    for pv in wiring.limited_pv() {
+        let power = senses::recent_power(image, &pv.power, policy.trust.pv.held, now);
         made = made.zip(power).map(|(sum, power)| sum + share::total(power.phases));
         oldest = power.map_or(oldest, |power| oldest.min(power.asked_at));
     }
@@ -60,7 +54,7 @@ pub(super) fn pv_limit(
         export,
         charge: (-ladder.low()).max(Watts::ZERO),
         sure: known.load_out_sure,
-        rating,
+        rating: wiring.limited_rating(),
     });
     curtail.step(room.filter(|_| known.starting.is_none()), now)
 }

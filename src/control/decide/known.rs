@@ -23,7 +23,7 @@ pub(super) struct Known {
     /// The BMS asks to be charged.
     pub charge_request: bool,
     /// Battery voltage of the last minute.
-    pub voltage: Option<MilliVolts>,
+    pub voltage: Option<Reading<MilliVolts>>,
     /// Load behind the inverters' output: the battery feeds it beside what is ordered.
     pub load_out: Watts,
     /// As much of it as is sure to be there, so that charging may count on it.
@@ -100,8 +100,7 @@ pub(super) fn sense(
     let pv_ac = wiring
         .pv
         .iter()
-        .filter_map(|pv| senses::power(image, &pv.power))
-        .filter(|power| now.since(power.asked_at) <= policy.trust.pv.held)
+        .filter_map(|pv| senses::recent_power(image, &pv.power, policy.trust.pv.held, now))
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
@@ -112,7 +111,7 @@ pub(super) fn sense(
         sensed,
         soc,
         charge_request,
-        voltage: voltage.map(|reading| reading.value),
+        voltage,
         load_out,
         load_out_sure,
         pv_dc,

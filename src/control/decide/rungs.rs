@@ -175,14 +175,13 @@ pub(super) fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, 
                 GuardState::KeepCharged => Some(Reason::KeepCharged),
                 GuardState::FloorHeld if memory.guard.raised() => Some(Reason::FloorRaisedHold(floor)),
                 GuardState::FloorHeld => Some(Reason::FloorHold { soc, floor }),
-                GuardState::FloorRecharge => Some(Reason::FloorRecharge { soc, floor }),
+                GuardState::FloorRecharge | GuardState::Recharge => {
+                    Some(Reason::FloorRecharge { soc, floor: memory.guard.recharge_to(floor) })
+                }
                 GuardState::Discharged if limit > floor => Some(Reason::AdaptiveFloor { soc, limit, floor }),
                 GuardState::Discharged => Some(Reason::FloorHold { soc, floor }),
                 GuardState::SlowCharge => Some(Reason::SlowCharge(limit)),
                 GuardState::Sustain => Some(Reason::Sustain),
-                GuardState::Recharge => {
-                    Some(Reason::FloorRecharge { soc, floor: memory.guard.adaptive().recharge_to(floor) })
-                }
                 GuardState::Ok
                 | GuardState::SelfConsumption
                 | GuardState::Absorbing

@@ -43,9 +43,7 @@ pub(super) fn wanted(
         if memory.guard.state().recharges()
             && let Some(soc) = known.soc
         {
-            let own = &policy.battery;
-            let floor =
-                if own.is_adaptive() { memory.guard.adaptive().recharge_to(own.floor) } else { own.floor };
+            let floor = memory.guard.recharge_to(policy.battery.floor);
             let reason = Reason::FloorRecharge { soc: soc.value, floor };
             // The pace is the battery's: what the inverters' output takes comes on top.
             let paced = |pace: Watts| ladder.low().max(-pace - known.load_out);
@@ -85,7 +83,7 @@ pub(super) fn wanted(
 /// What a slow charge asks of the inverters; what their output takes comes on top.
 fn slow_charge(memory: &Memory, known: &Known) -> Option<Watts> {
     let slow = memory.guard.state() == GuardState::SlowCharge && known.soc.is_some();
-    let voltage = known.voltage.filter(|_| slow)?;
+    let voltage = known.voltage.filter(|_| slow)?.value;
     Some(-voltage.times(SLOW_CHARGE) - known.load_out)
 }
 
