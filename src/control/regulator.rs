@@ -84,9 +84,13 @@ pub struct Regulator {
     /// The orders in force, per phase.
     given: [Watts; 3],
     given_at: Mono,
-    /// When the orders last changed, and how far the inverters may still be from them.
+    /// When the orders last changed.
     changed_at: Option<Mono>,
+    /// How far the inverters may still be from them: what changed since then, and within a window before. Orders that
+    /// roll on without a pause would else explain any load.
+    window_at: Mono,
     window_step: Watts,
+    step_before: Watts,
     /// In thousandths of a watt.
     trim_mw: i64,
     direction: i8,
@@ -212,8 +216,8 @@ impl Regulator {
         let change = farthest(candidate, load);
         let gain = self.gain(change, dynamics);
         // What an order can feign: its own size, and what a gain below one left of the step before it.
-        let feigned = self.window_step.scaled(120, gain.max(1))
-            + self.window_step.scaled(100_i64.saturating_sub(gain), 100);
+        let step = self.window_step + self.step_before;
+        let feigned = step.scaled(120, gain.max(1)) + step.scaled(100_i64.saturating_sub(gain), 100);
         if self.in_window(asked_at, dynamics) && !violated && change <= feigned {
             return;
         }
@@ -286,8 +290,7 @@ impl Regulator {
     /// Whether a sample asked for now may still show the transient of the last order.
     #[must_use]
     pub fn in_window(&self, asked_at: Mono, dynamics: &Dynamics) -> bool {
-        let lag = dynamics.meter_lag.map_or(UNKNOWN_LAG, |lag| lag + lag);
-        self.changed_at.is_some_and(|changed| asked_at < changed + dynamics.latency + lag)
+        self.changed_at.is_some_and(|changed| asked_at < changed + window(dynamics))
     }
 
     /// How much of a correction is taken, in percent.
@@ -465,7 +468,12 @@ impl Regulator {
             return;
         }
         let open = self.in_window(now, dynamics);
-        self.window_step = if open { self.window_step + step } else { step };
+        if !open || now.since(self.window_at) >= window(dynamics) {
+            self.step_before = if open { self.window_step } else { Watts::ZERO };
+            self.window_step = Watts::ZERO;
+            self.window_at = now;
+        }
+        self.window_step = self.window_step + step;
         self.changed_at = Some(now);
         self.given = phases;
     }
@@ -474,13 +482,20 @@ impl Regulator {
     pub fn neutral(&mut self, now: Mono) {
         if self.given != [Watts::ZERO; 3] {
             self.changed_at = Some(now);
+            self.window_at = now;
             self.window_step = farthest(self.given, [Watts::ZERO; 3]);
+            self.step_before = Watts::ZERO;
         }
         self.given = [Watts::ZERO; 3];
         self.given_at = now;
         self.direction = 0;
         self.reversal_since = None;
     }
+}
+
+/// How long an order may show in the meter's samples.
+fn window(dynamics: &Dynamics) -> Span {
+    dynamics.latency + dynamics.meter_lag.map_or(UNKNOWN_LAG, |lag| lag + lag)
 }
 
 /// From one load toward another, this many percent of the way.
@@ -492,4 +507,36 @@ fn toward(from: [Watts; 3], to: [Watts; 3], percent: i64) -> [Watts; 3] {
 fn farthest(a: [Watts; 3], b: [Watts; 3]) -> Watts {
     let [l1, l2, l3] = share::both(a, b, |a, b| (a - b).abs());
     l1.max(l2).max(l3).max((share::total(a) - share::total(b)).abs())
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "numbers of a test")]
+mod tests {
+    use super::*;
+
+    const NO_LAG: Dynamics = Dynamics {
+        latency: Span::millis(2_900),
+        model_delay: Span::millis(1_100),
+        meter_lag: None,
+        measured: true,
+        compatible: false,
+    };
+
+    #[test]
+    fn a_load_that_falls_is_seen_while_the_orders_roll_on_for_another_reason() {
+        let mut regulator = Regulator::default();
+        let second = |second: i64| Mono::ZERO + Span::secs(second);
+        // A tapering battery: the order falls by 30 W a second, and the grid takes over.
+        let order = |at: i64| Watts(i32::try_from(3_000 - 30 * at).unwrap());
+        for at in 0..=60 {
+            let now = second(at);
+            let load = if at < 60 { Watts(2_400) } else { Watts(300) };
+            let inverters = [order(at), Watts::ZERO, Watts::ZERO];
+            regulator.inverters_heard(Sample { at: now, power: inverters, behind: [Watts::ZERO; 3] });
+            regulator.meter_heard([load - order(at), Watts::ZERO, Watts::ZERO], now, false, &NO_LAG);
+            regulator.give([order(at), Watts::ZERO, Watts::ZERO], now, &NO_LAG);
+        }
+        let load = share::total(regulator.load().unwrap());
+        assert!(load < Watts(1_000), "{load}");
+    }
 }

@@ -99,7 +99,7 @@ pub enum RestoreError {
 }
 
 /// The version of the snapshot's layout.
-const SNAPSHOT: u8 = 3;
+const SNAPSHOT: u8 = 4;
 
 impl Site {
     /// A site that has heard nothing yet.

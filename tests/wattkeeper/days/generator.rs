@@ -93,6 +93,11 @@ impl Generator {
         self.consistent(policy, known, view)?;
         let absent = self.resumed && turning == Some(false);
         self.resumed &= turning.is_none();
+        if self.on && turning == Some(true) {
+            // It did start, and be it that it is told to stop at the same moment, after a restart.
+            self.ran = true;
+            self.attempts = 0;
+        }
         if absent && self.on {
             // It stopped while nobody looked.
             self.run_since = None;

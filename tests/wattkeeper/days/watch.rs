@@ -169,11 +169,12 @@ impl Watch {
         let mut signs = [false; 2];
         for (order, wired) in decision.inverters.iter().zip(&self.known.wiring.inverters) {
             // What its output feeds passes through it beside the order.
-            let behind = self.known.load_out(now);
+            let (behind, authority) = (self.known.load_out(now), self.known.policy.authority);
             let total = order.iter().map(|part| i64::from(part.0)).sum::<i64>();
             let spec = &wired.spec;
             let most = i64::from(spec.max_discharge.0) + SLACK;
-            let least = -i64::from(spec.max_charge.0) - behind - SLACK;
+            // PV behind its output that it cannot store goes to the bus, up to the authority.
+            let least = (-i64::from(spec.max_charge.0) - behind).min(i64::from(authority.0)) - SLACK;
             if total > most || total < least {
                 return Err(format!("{} is ordered {total} W, beyond its rating", spec.name));
             }

@@ -55,6 +55,21 @@ impl Drop for Owned {
     }
 }
 
+/// A connection to a control port on which one question was answered. That it was accepted says too little: a child
+/// that another case forks just then holds the listener of [`free_ports`] until it executes, takes the connection and
+/// drops it.
+fn answering(port: u16) -> std::io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(READY))?;
+    let mut control = BufReader::new(stream);
+    writeln!(control.get_mut(), "{}", json!({ "cmd": "state" }))?;
+    let mut line = String::new();
+    match control.read_line(&mut line)? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(control),
+    }
+}
+
 /// The independent site.
 pub struct Site {
     _process: Owned,
@@ -89,10 +104,8 @@ impl Site {
             .spawn()
             .map(Owned)
             .unwrap();
-        let stream =
-            wait_for("the independent site listens", READY, || TcpStream::connect(("127.0.0.1", first)).ok());
-        stream.set_read_timeout(Some(READY)).unwrap();
-        Self { _process: process, log, control: BufReader::new(stream), base: first + 1 }
+        let control = wait_for("the independent site answers", READY, || answering(first).ok());
+        Self { _process: process, log, control, base: first + 1 }
     }
 
     /// One command of the site's control port.
