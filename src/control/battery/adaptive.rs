@@ -128,6 +128,7 @@ impl Adaptive {
         let limit = self.in_force(floor);
         let empty = soc <= limit && limit > Soc::EMPTY && soc < Soc::FULL;
         let blocked = if sustain { Some(S::Sustain) } else { empty.then_some(S::Discharged) };
+        let clear = soc > limit.plus_centi(RESUME) || soc >= Soc::FULL;
         let recharge = soc.centi() <= self.yesterday(floor).centi().saturating_sub(RECHARGE_BELOW);
         match state {
             S::SelfConsumption | S::Absorbing | S::FloatBand if blocked.is_some() => blocked,
@@ -137,11 +138,7 @@ impl Adaptive {
             S::Absorbing if soc < ABSORBING.minus_centi(BAND) => Some(S::SelfConsumption),
             S::FloatBand if soc < FLOATING.minus_centi(BAND) => Some(S::Absorbing),
             S::Discharged | S::Sustain | S::SlowCharge if recharge => Some(S::Recharge),
-            S::Discharged | S::Sustain
-                if !sustain && (soc > limit.plus_centi(RESUME) || soc >= Soc::FULL) =>
-            {
-                Some(S::SelfConsumption)
-            }
+            S::Discharged | S::Sustain if !sustain && clear => Some(S::SelfConsumption),
             S::SlowCharge if soc > limit => Some(S::Discharged),
             S::Recharge if soc >= self.recharge_to(floor) => {
                 let stuck = self.fell_at.is_some_and(|at| now.since(at) > STUCK);
@@ -154,6 +151,8 @@ impl Adaptive {
             | S::Sustain
             | S::SlowCharge
             | S::Recharge => None,
+            // What other rules blocked, or what nobody remembers, stays blocked until the charge is clear of the limit.
+            S::FloorHeld | S::FloorRecharge if blocked.is_none() && !clear => Some(S::Discharged),
             // A first start, or the rules have changed: where it belongs, without counting anything.
             S::Ok | S::FloorHeld | S::FloorRecharge | S::KeepCharged => Some(match blocked {
                 Some(blocked) => blocked,

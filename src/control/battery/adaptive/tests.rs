@@ -270,3 +270,18 @@ fn rules_that_are_switched_on_find_their_state_and_count_nothing() {
         assert_eq!((guard.hears(19.0), guard.rule.flags), ("discharged", 0));
     }
 }
+
+#[test]
+fn what_was_blocked_before_stays_blocked_until_the_charge_is_clear_of_the_limit() {
+    for state in [GuardState::FloorHeld, GuardState::FloorRecharge] {
+        let mut guard = Played::new(20, 20);
+        guard.state = state;
+        let cases = [(21.0, "discharged"), (23.0, "discharged"), (23.1, "self")];
+        for (percent, name) in cases {
+            assert_eq!((guard.hears(percent), guard.rule.flags), (name, 0), "{percent} %");
+        }
+    }
+    let mut high = Played::new(98, 20);
+    high.state = GuardState::FloorHeld;
+    assert_eq!((high.hears(99.9), high.hears(100.0)), ("discharged", "float-band"));
+}
