@@ -34,6 +34,9 @@ pub enum AskError {
     /// Something else answers there.
     #[error("what answers at {0} is no Wattkeeper of this version: {1}")]
     Strange(SocketAddr, String),
+    /// The daemon says no.
+    #[error("the daemon refuses: {0}")]
+    Refused(String),
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -60,13 +63,38 @@ pub fn get_text(daemon: SocketAddr, path: &str) -> Result<String, AskError> {
     text.map_err(|strange| AskError::Strange(daemon, strange))
 }
 
+/// Sends JSON to a path of the API, with the operator's token; the answer in words.
+///
+/// # Errors
+/// When nobody answers, or with what the daemon says against it.
+pub fn post(daemon: SocketAddr, path: &str, token: &str, body: &str) -> Result<String, AskError> {
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nHost: {daemon}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange(daemon, &head)?;
+    let text = String::from_utf8_lossy(&answer);
+    let (head, words) =
+        text.split_once("\r\n\r\n").ok_or_else(|| AskError::Strange(daemon, "no HTTP answer".to_owned()))?;
+    match head.split_whitespace().nth(1) {
+        Some("202") => Ok(words.to_owned()),
+        Some("404" | "405") => Err(AskError::Strange(daemon, "it takes no orders".to_owned())),
+        _ => Err(AskError::Refused(words.trim().to_owned())),
+    }
+}
+
 fn fetch(daemon: SocketAddr, path: &str, accept: &str) -> Result<Vec<u8>, AskError> {
+    // HTTP/1.0: the answer ends with the connection, in one piece.
+    exchange(daemon, &format!("GET {path} HTTP/1.0\r\nHost: {daemon}\r\nAccept: {accept}\r\n\r\n"))
+}
+
+fn exchange(daemon: SocketAddr, request: &str) -> Result<Vec<u8>, AskError> {
     let nobody = |error| AskError::Nobody(daemon, error);
     let mut stream = TcpStream::connect_timeout(&daemon, PATIENCE).map_err(nobody)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(nobody)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(nobody)?;
-    // HTTP/1.0: the answer ends with the connection, in one piece.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {daemon}\r\nAccept: {accept}\r\n\r\n").map_err(nobody)?;
+    stream.write_all(request.as_bytes()).map_err(nobody)?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).map_err(nobody)?;
     Ok(answer)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::daemon::{self, Daemon, Options};
 use crate::plant::site::{Served, SimulatedSite};
 use crate::profile::{self, Checked, Overrides, report};
+use crate::services::orders::Token;
 
 use super::live;
 use super::plant::{Kind, PlantArgs};
@@ -54,10 +55,16 @@ fn demonstrate(args: &Args) -> Result<(), String> {
                 None => stop.await,
             }
         };
-        let daemon = start(args, checked)?;
+        let token = daemon::orders::fresh().map_err(|error| error.to_string())?;
+        let daemon = start(args, checked, &token)?;
         println!("page:    http://{}/", daemon.address);
         println!("metrics: http://{}/metrics", daemon.address);
         println!("ask it:  wattkeeper explain --daemon {}", daemon.address);
+        println!(
+            "tell it: WATTKEEPER_TOKEN={} wattkeeper hold --for 10m --daemon {}",
+            token.reveal(),
+            daemon.address
+        );
         println!("Ctrl-C ends it\n");
         let table = tokio::spawn(live::show(daemon.watch()));
         let outcome = daemon.run(stop).await.map_err(|error| error.to_string());
@@ -67,10 +74,11 @@ fn demonstrate(args: &Args) -> Result<(), String> {
 }
 
 /// The demonstration must not fail because somebody already uses the port.
-fn start(args: &Args, checked: Checked) -> Result<Daemon, String> {
+fn start(args: &Args, checked: Checked, token: &Token) -> Result<Daemon, String> {
     let options = |listen| Options {
         listen: Some(listen),
         speed: args.plant.speed.unwrap_or(SPEED),
+        token: Some(token.clone()),
         ..Options::default()
     };
     match Daemon::start(checked.clone(), &options(args.listen)) {

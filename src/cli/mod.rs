@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod explain;
 mod live;
+mod order;
 mod plant;
 mod profile_args;
 mod read;
@@ -46,6 +47,13 @@ enum Command {
     Plant(plant::Args),
     Status(status::Args),
     Explain(explain::Args),
+    Hold(order::Hold),
+    Charge(order::Charge),
+    Discharge(order::Discharge),
+    Set(order::Set),
+    Release(order::Release),
+    Generator(order::Generator),
+    Token(order::Token),
     Read(read::Args),
     Devices(devices::Args),
 }
@@ -76,6 +84,13 @@ pub fn main() -> ExitCode {
         Command::Plant(args) => plant::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Hold(args) => order::hold(&args),
+        Command::Charge(args) => order::charge(&args),
+        Command::Discharge(args) => order::discharge(&args),
+        Command::Set(args) => order::set(&args),
+        Command::Release(args) => order::release(&args),
+        Command::Generator(args) => order::generator(&args),
+        Command::Token(args) => order::token(&args),
         Command::Read(args) => read::run(&args),
         Command::Devices(args) => devices::run(&args),
     }

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 /// Where the system wants state to be: the service manager's folder, else the user's.
-fn state_folder() -> Option<PathBuf> {
+pub(super) fn state_folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let given = set("STATE_DIRECTORY");
     let of_user = || set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));

@@ -18,6 +18,7 @@ use super::curtail::Curtail;
 use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
+use super::orders::{OrderInputs, Standing};
 use super::policy::{PhaseMode, Policy};
 use super::reading::Stage;
 use super::reason::{Cause, Reason, Reasons, Source, Tier};
@@ -42,6 +43,8 @@ pub struct Memory {
     pub limits: LimitMemory,
     /// The regulator.
     pub regulator: Regulator,
+    /// Operator's order for the battery.
+    pub standing: Option<Standing>,
     /// Schedule, plan and outages.
     pub timed: Timed,
     /// Curtailment of PV.
@@ -69,7 +72,10 @@ pub fn decide(
     reasons.clear();
 
     // 1. What is true, at worst.
-    let known = sense(policy, wiring, memory, image, generator_active, now);
+    let mut known = sense(policy, wiring, memory, image, generator_active, now);
+    decision.order =
+        memory.standing.map(|standing| standing.view(policy, &order_inputs(policy, &known), now));
+    known.reserve = decision.order.is_some_and(|order| order.reserve);
     let dynamics = dynamics(policy, wiring, &known);
     let fresh_meter = measure(policy, wiring, memory, image, &known, &dynamics, now);
     memory.guard.step(&policy.battery, guard_inputs(wiring, image, memory, &known, wall), now);
@@ -82,8 +88,10 @@ pub fn decide(
     floor_rung(&mut ladder, policy, memory, &known);
 
     // 3. What is wanted.
-    let inputs = timed_inputs(policy, &known, wall);
-    let claim = memory.timed.step(policy, inputs, now, &mut decision.timed);
+    let ordered = decision.order.and_then(|order| order.claim());
+    let inputs = timed_inputs(policy, &known, wall, ordered.is_some());
+    let timed = memory.timed.step(policy, inputs, now, &mut decision.timed);
+    let claim = ordered.or(timed);
     if let Some(Claim { tier, reason, act: Act::Hold(share) }) = claim {
         ladder.at_most(tier, known.pv_dc.scaled(share, 10_000) - known.load_out, reason);
         ladder.rung(tier);
@@ -124,6 +132,9 @@ pub fn decide(
 
     // 5. Why.
     note(reasons, policy, memory, &known, &dynamics);
+    if decision.order.is_some_and(|order| !order.acts) {
+        reasons.push(Tier::Operator, Reason::OpWaits);
+    }
     let cause = cut.unwrap_or(Cause { tier: wish.tier, reason: wish.reason });
     if cut.is_some() {
         reasons.push(wish.tier, wish.reason);
@@ -233,6 +244,16 @@ fn measure(
     regulator.error_seen(total - policy.grid.setpoint, since, settled, now);
     memory.last_meter = grid.asked_at;
     true
+}
+
+/// What an operator's order looks at. Without grid nothing is ordered, so nothing is good enough.
+fn order_inputs(policy: &Policy, known: &Known) -> OrderInputs {
+    let metered = policy.grid.connected && !known.sensed.island;
+    OrderInputs {
+        soc: known.soc.map(|soc| soc.value),
+        soc_stage: known.sensed.soc,
+        meter: if metered { known.sensed.meter } else { Stage::Safe },
+    }
 }
 
 fn guard_inputs(

@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use super::genset::GensetView;
+use super::orders::OrderView;
 use super::policy::MAX_INVERTERS;
 use super::reading::Stage;
 use super::reason::{Reasons, Tier};
@@ -108,7 +109,7 @@ pub enum TimedState {
     NoClock,
     /// The plan needs the battery's capacity.
     NoCapacity,
-    /// Island, or kept charged: nothing of this kind applies.
+    /// Island, kept charged, or under an operator's order: nothing of this kind applies.
     Mode,
 }
 
@@ -196,6 +197,8 @@ pub struct Decision {
     pub limit: Option<Soc>,
     /// What it has counted today: 1 fell to the limit, 2 rose to 85 %, 4 to 95 %.
     pub flags: u8,
+    /// The operator's order for the battery, while one stands.
+    pub order: Option<OrderView>,
     /// The wishes of time.
     pub timed: TimedView,
     /// The regulator's slow correction.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::GuardState;
 use super::genset::GensetState;
+use super::orders::{Actor, BatteryOrder, Wish};
 use super::policy::Policy;
 use super::reason::Reason;
 use super::signal::SignalId;
@@ -46,8 +47,8 @@ pub enum Input {
     Stored(u32),
     /// The host noticed something about itself: one of [`Alarm::HOST`], and whether it holds.
     Noticed(Alarm, bool),
-    /// An operator's order.
-    Operator(OperatorOrder),
+    /// An operator's order, and who gave it.
+    Operator(OperatorOrder, Actor),
     /// A changed profile that passed its check. Signals and wiring are those of before.
     Reload(Box<Policy>),
     /// The process is about to leave: release what must be released.
@@ -93,6 +94,44 @@ pub enum OperatorOrder {
     GeneratorAuto(bool),
     /// Leave lock-out.
     GeneratorAcknowledge,
+    /// For the battery; none takes back what stands.
+    Battery(Option<BatteryOrder>),
+}
+
+impl OperatorOrder {
+    /// What it says, for a person.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let time = |span: Span| match span.whole_secs() {
+            seconds if seconds < 120 => format!("for {seconds} s"),
+            seconds => format!("for {} min", seconds.checked_div(60).unwrap_or(0)),
+        };
+        match self {
+            Self::Generator { manual, lasts } => {
+                let what = match manual {
+                    Manual::Auto => "leave the generator to its conditions",
+                    Manual::Run => "run the generator",
+                    Manual::Off => "keep the generator off",
+                };
+                format!("{what} {}", lasts.map_or_else(|| "until changed".to_owned(), time))
+            }
+            Self::GeneratorAuto(true) => "automatic starts of the generator on".to_owned(),
+            Self::GeneratorAuto(false) => "automatic starts of the generator off".to_owned(),
+            Self::GeneratorAcknowledge => "the generator's lock-out is acknowledged".to_owned(),
+            Self::Battery(None) => "the order for the battery is taken back".to_owned(),
+            Self::Battery(Some(order)) => {
+                let what = match order.wish {
+                    Wish::Hold => "hold the battery".to_owned(),
+                    Wish::Charge(Some(power)) => format!("charge the battery with {power}"),
+                    Wish::Charge(None) => "charge the battery".to_owned(),
+                    Wish::Discharge(power) => format!("discharge the battery with {power}"),
+                    Wish::Setpoint(setpoint) => format!("steer the grid to {setpoint}"),
+                };
+                let reserve = if order.use_reserve { ", into the reserve" } else { "" };
+                format!("{what}{reserve} {}", time(order.span()))
+            }
+        }
+    }
 }
 
 /// What one actuator is told.
@@ -134,6 +173,10 @@ pub enum Event {
     Generator(GensetState),
     /// An alarm appeared (`true`) or went away.
     Alarm(Alarm, bool),
+    /// An order was given, and by whom.
+    Ordered(OperatorOrder, Actor),
+    /// The order for the battery has ended by itself.
+    OrderOver,
 }
 
 /// Alarms the pure half raises; the list is the code's one list.
@@ -408,7 +451,10 @@ mod tests {
             Input::Due,
             Input::Wall(Wall { utc: 1_780_000_000, offset: 7_200, valid: true }),
             Input::Reload(Box::default()),
-            Input::Operator(OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::secs(60)) }),
+            Input::Operator(
+                OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::secs(60)) },
+                Actor::default(),
+            ),
             Input::Foreign { actuator: 3 },
             Input::Stored(70_000),
             Input::Noticed(Alarm::StoreFailed, true),

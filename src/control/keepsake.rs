@@ -10,6 +10,7 @@ use super::battery::guard::Guard;
 use super::genset::Genset;
 use super::input::{Alarm, MAX_ALARMS, Manual};
 use super::ledger::Ledger;
+use super::orders::Standing;
 use super::units::{Mono, Span};
 
 /// Counters are written down this often.
@@ -20,7 +21,7 @@ const CHANGES: Span = Span::secs(30);
 const BURST: Span = Span::minutes(10);
 /// A permissive act waits this long for its memory, then happens all the same: a broken disk must not keep the
 /// lights off.
-const WAIT: Span = Span::secs(1);
+pub(super) const WAIT: Span = Span::secs(1);
 
 /// What must outlive the process. What a version does not know yet keeps its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub struct Keepsake {
     pub manual_until: Option<Mono>,
     /// Automatic starts as ordered; none means as in the profile.
     pub auto: Option<bool>,
+    /// The operator's order for the battery.
+    pub standing: Option<Standing>,
     /// Alarms that stood.
     pub alarms: ArrayVec<Alarm, MAX_ALARMS>,
     /// When the battery was last seen full.
@@ -109,6 +112,11 @@ impl Keeping {
     pub fn stored(&mut self, seq: u32) -> bool {
         self.safe = seq;
         self.safe == self.asked && std::mem::take(&mut self.held)
+    }
+
+    /// Whether all that was asked for is safe.
+    pub fn all_safe(&self) -> bool {
+        self.safe == self.asked && !self.urgent
     }
 
     /// A decision begins: what waited before may not be wanted any more.

@@ -22,6 +22,7 @@ pub mod input;
 pub mod keepsake;
 pub mod ladder;
 pub mod ledger;
+pub mod orders;
 pub mod outlook;
 pub mod policy;
 pub mod precedence;

@@ -99,6 +99,9 @@ fn changes(policy: &Policy, cause: Cause) -> Option<String> {
         Reason::Saturated(End::High, _) => "a higher policy.battery.max_discharge allows more".to_owned(),
         Reason::Saturated(End::Low, _) => "a higher policy.battery.max_charge allows more".to_owned(),
         Reason::Authority(_) => "a higher authority in the profile allows more".to_owned(),
+        Reason::OpHold(_) | Reason::OpCharge(..) | Reason::OpDischarge(..) | Reason::OpSetpoint(..) => {
+            "it ends by itself then, or with `wattkeeper release`".to_owned()
+        }
         Reason::Sched { target, .. } => format!("charging ends at {target} or with the window"),
         Reason::Plan { .. } => "it ends with the slot".to_owned(),
         Reason::OutagePrepare(_) => "it ends with the announced outage".to_owned(),

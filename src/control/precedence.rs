@@ -33,7 +33,9 @@ impl Tier {
                 "the BMS's own request, recharge far below the floor, slow charge; *keep charged*"
             }
             Self::Floor => "minimum state of charge, adaptive or not, and what is kept in reserve",
-            Self::Operator => "not there yet",
+            Self::Operator => {
+                "`hold`, `charge`, `discharge`, `set`: for an hour, or as long as `--for` says, at most a day"
+            }
             Self::Schedule => "charge windows; preparation for an announced outage, which goes before them",
             Self::Plan => "slots with a charge to reach; under `victron-compatible` they go before rung 5",
             Self::Default => "the grid toward its setpoint",
@@ -51,7 +53,9 @@ impl Tier {
             }
             Self::ForcedCharge => "rungs 0 to 2: it charges within battery and import limit",
             Self::Floor => "rungs 0 to 3a; without grid the island's reserve takes its place",
-            Self::Operator => "rungs 0 to 3b, its own expiry",
+            Self::Operator => {
+                "everything above and its own expiry; with `--use-reserve`, at most 4 h, it goes before rung 3b, down to the absolute floor"
+            }
             Self::Schedule | Self::Plan => {
                 "everything above; a state of charge or a clock that is not good ends it at once"
             }

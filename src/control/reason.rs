@@ -154,6 +154,16 @@ pub enum Reason {
     FloorEase(Watts),
     /// The battery is kept full.
     KeepCharged,
+    /// An operator's hold; this much time is left.
+    OpHold(Span),
+    /// An operator orders this much charge, or all there may be; time left.
+    OpCharge(Option<Watts>, Span),
+    /// An operator orders this much discharge; time left.
+    OpDischarge(Watts, Span),
+    /// An operator steers the grid to this; time left.
+    OpSetpoint(Watts, Span),
+    /// An operator's order waits for good inputs, or for its memory.
+    OpWaits,
     /// A window charges toward its target.
     Sched {
         /// Its place in the profile.
@@ -244,6 +254,11 @@ impl Reason {
             Self::FloorRaisedHold(_) => "floor-raised-hold",
             Self::FloorEase(_) => "floor-ease",
             Self::KeepCharged => "keep-charged",
+            Self::OpHold(_) => "op-hold",
+            Self::OpCharge(..) => "op-charge",
+            Self::OpDischarge(..) => "op-discharge",
+            Self::OpSetpoint(..) => "op-setpoint",
+            Self::OpWaits => "op-waits",
             Self::Sched { .. } => "sched",
             Self::Plan { .. } => "plan",
             Self::OutagePrepare(_) => "outage-prepare",
@@ -278,6 +293,10 @@ impl Reason {
     #[must_use]
     pub fn words(self) -> String {
         let seconds = |span: Span| span.whole_secs();
+        let minutes = |span: Span| match span.whole_secs() {
+            seconds if seconds < 120 => format!("{seconds} s"),
+            seconds => format!("{} min", seconds.checked_div(60).unwrap_or(0)),
+        };
         match self {
             Self::Island => "no grid: the inverter carries the loads".to_owned(),
             Self::GenActive => "the generator feeds the site: no export, no discharge into it".to_owned(),
@@ -308,6 +327,20 @@ impl Reason {
             }
             Self::FloorEase(limit) => format!("just above the floor: discharge at most {limit}"),
             Self::KeepCharged => "the battery is kept charged".to_owned(),
+            Self::OpHold(left) => format!("an operator holds the battery for another {}", minutes(left)),
+            Self::OpCharge(Some(power), left) => {
+                format!("an operator charges with {power} for another {}", minutes(left))
+            }
+            Self::OpCharge(None, left) => format!("an operator charges for another {}", minutes(left)),
+            Self::OpDischarge(power, left) => {
+                format!("an operator discharges with {power} for another {}", minutes(left))
+            }
+            Self::OpSetpoint(setpoint, left) => {
+                format!("an operator steers the grid to {setpoint} for another {}", minutes(left))
+            }
+            Self::OpWaits => {
+                "an operator's order waits: charge or meter are not good, or there is no grid".to_owned()
+            }
             Self::Sched { window, target } => {
                 format!("schedule window {window} charges to {target} and holds it")
             }

@@ -473,7 +473,7 @@ impl Regulator {
             self.window_step = Watts::ZERO;
             self.window_at = now;
         }
-        self.window_step = self.window_step + step;
+        self.window_step += step;
         self.changed_at = Some(now);
         self.given = phases;
     }

@@ -23,8 +23,9 @@ use super::actuator::Actuator;
 use super::decide::{Memory, decide};
 use super::genset::{Genset, GensetInputs, GensetState};
 use super::image::{Image, Slot};
-use super::keepsake::Keeping;
+use super::keepsake::{Keeping, WAIT};
 use super::ledger::{Ledger, Powers};
+use super::orders::{Actor, Standing};
 use super::policy::{Control, GeneratorPolicy, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::Reason;
@@ -99,7 +100,7 @@ pub enum RestoreError {
 }
 
 /// The version of the snapshot's layout.
-const SNAPSHOT: u8 = 4;
+const SNAPSHOT: u8 = 5;
 
 impl Site {
     /// A site that has heard nothing yet.
@@ -203,7 +204,10 @@ impl Site {
             }
             Input::Foreign { actuator } => self.foreign(*actuator, now),
             Input::Stored(seq) => {
-                if self.state.keeping.stored(*seq) {
+                let waited = self.state.keeping.stored(*seq);
+                let standing = self.state.memory.standing.as_mut().filter(|_| self.state.keeping.all_safe());
+                let ordered = standing.is_some_and(|standing| standing.remembered(now));
+                if waited || ordered {
                     self.state.wake_at = self.state.wake_at.min(now);
                 }
             }
@@ -212,8 +216,9 @@ impl Site {
                     let _full = self.outputs.events.try_push(Event::Alarm(*alarm, *holds));
                 }
             }
-            Input::Operator(order) => {
-                self.operator(*order, now);
+            Input::Operator(order, by) => {
+                self.operator(*order, *by, now);
+                let _full = self.outputs.events.try_push(Event::Ordered(*order, *by));
                 self.state.keeping.urgent();
                 self.state.wake_at = now;
             }
@@ -262,8 +267,11 @@ impl Site {
         }
     }
 
-    fn operator(&mut self, order: OperatorOrder, now: Mono) {
+    fn operator(&mut self, order: OperatorOrder, by: Actor, now: Mono) {
         match order {
+            OperatorOrder::Battery(order) => {
+                self.state.memory.standing = order.map(|order| Standing::new(order, by, now, now + WAIT));
+            }
             OperatorOrder::Generator { manual, lasts } => {
                 self.state.manual = manual;
                 self.state.manual_until = lasts.map(|span| now + span);
@@ -282,6 +290,11 @@ impl Site {
         if self.state.manual_until.is_some_and(|until| now >= until) {
             self.state.manual = Manual::Auto;
             self.state.manual_until = None;
+        }
+        if self.state.memory.standing.is_some_and(|standing| now >= standing.until) {
+            self.state.memory.standing = None;
+            self.state.keeping.urgent();
+            let _full = self.outputs.events.try_push(Event::OrderOver);
         }
         self.step_generator(now);
         let SiteConfig { policy, wiring, .. } = &self.config;
@@ -309,7 +322,7 @@ impl Site {
             match event {
                 Event::Generator(_) => self.state.keeping.urgent(),
                 Event::Guard(_) | Event::Alarm(..) => self.state.keeping.changed(),
-                Event::Binding(_) => {}
+                Event::Binding(_) | Event::Ordered(..) | Event::OrderOver => {}
             }
         }
         self.outputs.keep = self.state.keeping.due(now);
@@ -319,7 +332,8 @@ impl Site {
         let generator =
             self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
         self.state.wake_at = (now + next).min(generator);
-        if let Some(until) = self.state.keeping.held_until() {
+        let ordered = self.state.memory.standing.and_then(|standing| standing.changes_at(now));
+        for until in [self.state.keeping.held_until(), ordered].into_iter().flatten() {
             self.state.wake_at = self.state.wake_at.min(until);
         }
     }

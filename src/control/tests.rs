@@ -1,6 +1,7 @@
 //! Decisions in situations that would cost a battery, a fuse or a night's sleep.
 
 use super::genset::GensetState;
+use super::orders::Actor;
 use super::policy::{Condition, Control, GeneratorPolicy, InverterSpec, Policy};
 use super::signal::{Phase, Quantity, Signal, SignalId};
 use super::site::{Input, Manual, OperatorOrder, Order, Site, SiteConfig};
@@ -400,7 +401,7 @@ fn a_running_generator_is_not_taken_for_the_grid_where_nothing_tells_them_apart(
     house.grid([1_000, 0, 0]);
     assert_eq!(house.order(10), 1_000);
     let run = OperatorOrder::Generator { manual: Manual::Run, lasts: None };
-    house.site.handle(Mono::ZERO + Span::secs(11), &Input::Operator(run));
+    house.site.handle(Mono::ZERO + Span::secs(11), &Input::Operator(run, Actor::default()));
     assert_eq!(house.order(5), 0, "{}", house.why());
     assert_eq!(house.why(), "gen-active");
 }

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod fleet;
 mod moment;
 mod notify;
+pub mod orders;
 mod past;
 mod publish;
 mod publishing;
@@ -34,6 +35,7 @@ use crate::modbus::endpoint::Report;
 use crate::modbus::pacer::Pacer;
 use crate::profile::Checked;
 use crate::services;
+use crate::services::orders::Order;
 use crate::services::published::Published;
 use crate::store::{Keeper, KeeperEvent, OpenError, Record, Stamp};
 
@@ -104,6 +106,7 @@ pub struct Daemon {
     wall_at: Mono,
     wake_at: Mono,
     services: services::Handle,
+    orders: mpsc::Receiver<Order>,
     /// Where page, metrics and API are served.
     pub address: SocketAddr,
 }
@@ -123,6 +126,7 @@ enum Wake {
     Lost,
     Asked,
     Profile(News),
+    Ordered(Order),
     Kept(KeeperEvent),
     Heard(Report),
     Due,
@@ -153,6 +157,10 @@ impl Daemon {
                 Wake::Lost => break Err(RunError::Lost("a task that talks to a device")),
                 Wake::Asked => self.watcher.iter().for_each(Watcher::ask),
                 Wake::Profile(news) => self.reloaded(news).await,
+                Wake::Ordered(asked) => {
+                    let (order, by) = orders::order(&asked);
+                    self.handle(&Input::Operator(order, by));
+                }
                 Wake::Kept(event) => self.kept(event),
                 Wake::Heard(report) => self.listen(&report),
                 Wake::Due => {}
@@ -188,6 +196,7 @@ impl Daemon {
             () = self.fleet.work() => Wake::Lost,
             () = asked(hangup) => Wake::Asked,
             news = changed(self.watcher.as_mut()) => Wake::Profile(news),
+            Some(order) = self.orders.recv() => Wake::Ordered(order),
             event = self.keeper.next() => Wake::Kept(event),
             Some(report) = self.reports.recv() => Wake::Heard(report),
             () = self.pacer.sleep_until(self.wake_at.min(self.wall_at)) => Wake::Due,
@@ -385,6 +394,8 @@ fn log(event: &Event) {
         Event::Binding(reason) => info!(%reason, why = reason.words(), "binding"),
         Event::Guard(state) => info!(state = state.name(), "minimum SoC"),
         Event::Generator(state) => info!(state = state.name(), "generator"),
+        Event::Ordered(order, by) => info!(by = by.as_str(), order = order.words(), "order"),
+        Event::OrderOver => info!("the order for the battery has ended"),
         Event::Alarm(alarm, true) => warn!(alarm = alarm.code(), "{}", alarm.words()),
         Event::Alarm(alarm, false) => info!(alarm = alarm.code(), "alarm over"),
     }

@@ -207,9 +207,16 @@ fn event_words(event: &Event) -> String {
         Event::Binding(reason) => format!("now bound by {reason}: {}", reason.words()),
         Event::Guard(state) => format!("minimum SoC: {}", state.name()),
         Event::Generator(state) => format!("generator: {}", state.name()),
+        Event::Ordered(order, by) => format!("order by {}: {}", named(by), order.words()),
+        Event::OrderOver => "the order for the battery has ended".to_owned(),
         Event::Alarm(alarm, true) => format!("alarm {}: {}", alarm.code(), alarm.words()),
         Event::Alarm(alarm, false) => format!("alarm {} is over", alarm.code()),
     }
+}
+
+/// Who gave an order.
+fn named(by: &str) -> &str {
+    if by.is_empty() { "an operator" } else { by }
 }
 
 fn counted<T>(what: out::Word, value: T) -> out::Counted<T> {

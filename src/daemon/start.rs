@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::control::genset::Genset;
@@ -13,6 +13,7 @@ use crate::control::site::{Alarm, Past, Site};
 use crate::control::units::Mono;
 use crate::profile::Checked;
 use crate::services;
+use crate::services::orders::{Inbox, Token};
 use crate::services::published::Published;
 use crate::store::{self, Found, OpenError, Opened, Stamp, Wear};
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub speed: u32,
     /// Where what must outlive the process is kept; none for a site that is forgotten.
     pub state: Option<PathBuf>,
+    /// What lets people give orders to a site without a state folder; none for a site that takes none.
+    pub token: Option<Token>,
     /// Reads the profile again, for changes while it runs; none when it never changes.
     pub reload: Option<Load>,
     /// Where time comes from.
@@ -48,6 +51,7 @@ impl Default for Options {
             listen: None,
             speed: 1,
             state: None,
+            token: None,
             reload: None,
             time: Source::system(),
             dialler: fleet::tcp(),
@@ -93,7 +97,11 @@ impl Daemon {
         let site = Site::begin(checked.site.clone(), past, clock.now());
         let (publish, published) = watch::channel(Arc::new(Published::default()));
         let listen = options.listen.unwrap_or(checked.listen);
-        let (address, services) = match services::start(listen, published.clone()) {
+        let (inbox, orders) = match token(options) {
+            Some(token) => Inbox::new(token),
+            None => (Inbox::default(), mpsc::channel(1).1),
+        };
+        let (address, services) = match services::start(listen, published.clone(), inbox) {
             Ok(started) => started,
             Err(error) => {
                 // An address that is in use is no crash.
@@ -133,6 +141,7 @@ impl Daemon {
             wake_at: clock.now(),
             clock,
             services,
+            orders,
             address,
         };
         daemon.say_how(&profile, looping);
@@ -221,6 +230,17 @@ fn remembered(options: &Options, site: &str, now: &Stamp) -> Result<Remembered, 
             Ok(Remembered { opened: forgetful(), failed: true })
         }
     }
+}
+
+/// What lets people give orders; without a folder to keep it in, what was given. One that cannot be kept is no reason
+/// not to keep the lights on.
+fn token(options: &Options) -> Option<Token> {
+    let Some(folder) = &options.state else { return options.token.clone() };
+    let kept = super::orders::kept(folder);
+    if let Err(error) = &kept {
+        error!(file = %super::orders::token_file(folder).display(), %error, "no token: nobody can give orders");
+    }
+    kept.ok()
 }
 
 fn forgetful() -> Opened {

@@ -1,18 +1,19 @@
-//! The HTTP server: read-only routes, on limits that hold against slow and hostile clients.
+//! The HTTP server: routes that read, and one that takes orders, on limits that hold against slow and hostile clients.
 //!
-//! Everything is bounded: connections, header size and time, the life of a connection. Requests with a body are refused,
-//! nothing is written anywhere, and only names that a public name server cannot hand out are answered to.
+//! Everything is bounded: connections, header size and time, the life of a connection. Only an order has a body, a small
+//! one; nothing is written anywhere, and only names that a public name server cannot hand out are answered to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::metrics::Exposition;
+use super::orders::Inbox;
 use super::published::Published;
 use super::view::View;
 use super::{explain, page};
@@ -35,6 +37,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const LIFE: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of an order.
+const BODY_BYTES: u64 = 1_024;
+/// Where orders go.
+const ORDERS: &str = "/api/v1/orders";
 
 /// No script, style or picture but our own, in no frame, and nothing sent anywhere else.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -103,13 +109,14 @@ impl Drop for Handle {
 pub fn start(
     listen: SocketAddr,
     published: watch::Receiver<Arc<Published>>,
+    inbox: Inbox,
 ) -> Result<(SocketAddr, Handle), StartError> {
     let refused = |cause| StartError::Listen { listen, cause };
     let listener = std::net::TcpListener::bind(listen).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     let view = View::new(published);
-    let face = Face::of(view.clone())?;
+    let face = Face::of(view.clone(), inbox)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -177,17 +184,17 @@ pub struct Face {
 }
 
 impl Face {
-    /// Answers from the newest of these.
+    /// Answers from the newest of these, and passes orders on.
     ///
     /// # Errors
     /// When the metrics table contradicts itself.
-    pub fn new(published: watch::Receiver<Arc<Published>>) -> Result<Self, StartError> {
-        Self::of(View::new(published))
+    pub fn new(published: watch::Receiver<Arc<Published>>, inbox: Inbox) -> Result<Self, StartError> {
+        Self::of(View::new(published), inbox)
     }
 
-    fn of(view: View) -> Result<Self, StartError> {
+    fn of(view: View, inbox: Inbox) -> Result<Self, StartError> {
         let exposition = Arc::new(Exposition::new()?);
-        Ok(Self { routes: routes(Site { view, exposition }) })
+        Ok(Self { routes: routes(Site { view, exposition, inbox }) })
     }
 
     /// Answers one connection until it ends or has lived too long.
@@ -215,6 +222,7 @@ impl Face {
 struct Site {
     view: View,
     exposition: Arc<Exposition>,
+    inbox: Inbox,
 }
 
 fn routes(site: Site) -> Router {
@@ -230,6 +238,7 @@ fn routes(site: Site) -> Router {
         .route("/api/v1/state", get(state))
         .route("/api/v1/explain", get(explained))
         .route("/api/v1/events", get(events))
+        .route(ORDERS, post(ordered))
         .fallback(nowhere)
         .layer(middleware::from_fn(manners))
         .with_state(site)
@@ -268,6 +277,10 @@ async fn events(State(site): State<Site>) -> Response {
     axum::Json(&site.view.now().published.events).into_response()
 }
 
+async fn ordered(State(site): State<Site>, headers: HeaderMap, body: Bytes) -> Response {
+    site.inbox.take(&headers, &body).into_response()
+}
+
 async fn explained(State(site): State<Site>, headers: HeaderMap) -> Response {
     let now = site.view.now();
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -279,7 +292,7 @@ async fn explained(State(site): State<Site>, headers: HeaderMap) -> Response {
 
 async fn nowhere(request: Request) -> Response {
     let hint = format!(
-        "nothing at {}\nthere is: /  /metrics  /healthz  /readyz  /api/v1/state  /api/v1/explain  /api/v1/events\n",
+        "nothing at {}\nthere is: /  /metrics  /healthz  /readyz  /api/v1/state  /api/v1/explain  /api/v1/events, and POST {ORDERS}\n",
         request.uri().path()
     );
     (StatusCode::NOT_FOUND, hint).into_response()
@@ -317,9 +330,12 @@ fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
                    use the IP address, or a name ending in .local, .lan, .internal or .home.arpa\n";
         return Some((StatusCode::MISDIRECTED_REQUEST, why));
     }
-    let empty = said(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
-    if !empty || headers.contains_key(header::TRANSFER_ENCODING) {
-        return Some((StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n"));
+    let most = if request.uri().path() == ORDERS { BODY_BYTES } else { 0 };
+    let fits = said(header::CONTENT_LENGTH)
+        .is_none_or(|length| length.parse::<u64>().is_ok_and(|length| length <= most));
+    if !fits || headers.contains_key(header::TRANSFER_ENCODING) {
+        let why = "only an order has a body, of at most 1024 bytes and in one piece\n";
+        return Some((StatusCode::PAYLOAD_TOO_LARGE, why));
     }
     None
 }

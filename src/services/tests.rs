@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::explain::Explanation;
+use super::orders::Inbox;
 use super::published::{Published, Quality};
 use super::table::{Kind, TABLE};
 use super::{Handle, start};
@@ -22,7 +23,7 @@ struct Served {
 
 fn serve(published: Published) -> Served {
     let (daemon, receiver) = watch::channel(Arc::new(published));
-    let (at, handle) = start(SocketAddr::from(([127, 0, 0, 1], 0)), receiver).unwrap();
+    let (at, handle) = start(SocketAddr::from(([127, 0, 0, 1], 0)), receiver, Inbox::default()).unwrap();
     Served { at, daemon, handle }
 }
 
@@ -191,7 +192,7 @@ fn a_stopped_server_gives_its_port_back() {
 fn an_address_in_use_says_what_to_do() {
     let served = serve(Published::default());
     let (_daemon, receiver) = watch::channel(Arc::default());
-    let refused = start(served.at, receiver).unwrap_err().to_string();
+    let refused = start(served.at, receiver, Inbox::default()).unwrap_err().to_string();
     assert!(refused.contains(&served.at.to_string()) && refused.contains("--listen"), "{refused}");
 }
 

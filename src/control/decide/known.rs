@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub controlled: [bool; 3],
     /// Whether the meter tells the phases apart; else all powers stand in the first place.
     pub split: bool,
+    /// An operator's order opens what the floor keeps in reserve.
+    pub reserve: bool,
     /// The input that has not spoken often enough since the start, if any.
     pub starting: Option<Source>,
 }
@@ -120,6 +122,7 @@ pub(super) fn sense(
         generator_active,
         controlled,
         split,
+        reserve: false,
         starting,
     }
 }

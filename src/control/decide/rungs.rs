@@ -133,7 +133,8 @@ pub(super) fn meter_doubt(sensed: &Sensed) -> Reason {
 }
 
 pub(super) fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> bool {
-    known.soc.is_some() && memory.guard.state().allows_discharge() && !policy.battery.keep_charged
+    let guard = memory.guard.state().allows_discharge() || known.reserve;
+    known.soc.is_some() && guard && !policy.battery.keep_charged
 }
 
 /// Whether the battery may discharge for the import limit: where it may anyway, in the band between shave floor and
@@ -170,6 +171,7 @@ pub(super) fn floor_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, 
             ladder.at_most(tier, pv_only(known), reason);
             ladder.at_least(tier, surplus - known.load_out_sure, reason);
         }
+        Some(_) if known.reserve && !policy.battery.keep_charged => {}
         Some(soc) => {
             let held = match memory.guard.state() {
                 GuardState::KeepCharged => Some(Reason::KeepCharged),

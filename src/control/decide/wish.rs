@@ -40,7 +40,9 @@ pub(super) fn wanted(
                 phases: all(ladder.low()),
             };
         }
+        // Who may use the reserve is not charged up again against it.
         if memory.guard.state().recharges()
+            && !known.reserve
             && let Some(soc) = known.soc
         {
             let floor = memory.guard.recharge_to(policy.battery.floor);
@@ -50,7 +52,7 @@ pub(super) fn wanted(
             let most = recharge_power(policy).map_or(ladder.low(), paced);
             return Wish { tier: Tier::ForcedCharge, reason, phases: all(most) };
         }
-        if let Some(power) = slow_charge(memory, known) {
+        if let Some(power) = slow_charge(memory, known).filter(|_| !known.reserve) {
             let reason = Reason::SlowCharge(memory.guard.adaptive().in_force(policy.battery.floor));
             let power = ladder.low().max(power);
             return Wish { tier: Tier::ForcedCharge, reason, phases: all(power) };
@@ -59,8 +61,15 @@ pub(super) fn wanted(
             return Wish { tier: Tier::ForcedCharge, reason: Reason::KeepCharged, phases: all(ladder.low()) };
         }
     }
+    let toward = |setpoint: Watts| match regulator.load() {
+        Some(load) if !known.sensed.island => {
+            share::allocate(policy.phases, load, setpoint - regulator.trim(), known.controlled)
+        }
+        Some(_) | None => [Watts::ZERO; 3],
+    };
     if let Some(Claim { tier, reason, act }) = claim {
         match act {
+            Act::Grid(setpoint) => return Wish { tier, reason, phases: toward(setpoint) },
             Act::Charge => return Wish { tier, reason, phases: all(ladder.low()) },
             // What the battery is to do, and what the inverter must do beside it.
             Act::Power(power) => {
@@ -70,14 +79,7 @@ pub(super) fn wanted(
         }
     }
     let setpoint = policy.grid.setpoint;
-    let reason = Reason::SelfConsumption(setpoint);
-    let phases = match regulator.load() {
-        Some(load) if !known.sensed.island => {
-            share::allocate(policy.phases, load, setpoint - regulator.trim(), known.controlled)
-        }
-        Some(_) | None => [Watts::ZERO; 3],
-    };
-    Wish { tier: Tier::Default, reason, phases }
+    Wish { tier: Tier::Default, reason: Reason::SelfConsumption(setpoint), phases: toward(setpoint) }
 }
 
 /// What a slow charge asks of the inverters; what their output takes comes on top.
@@ -102,11 +104,12 @@ fn recharge_power(policy: &Policy) -> Option<Watts> {
 
 /// Charging that does not wait for a surplus.
 pub(super) fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>) -> ForcedCharge {
-    let recharging = known.charge_request || memory.guard.state().recharges() && known.soc.is_some();
+    let guard = memory.guard.state();
+    let recharging = known.charge_request || guard.recharges() && known.soc.is_some() && !known.reserve;
     let claimed = claim.is_some_and(|claim| claim.act == Act::Charge);
     if (recharging || claimed) && !known.sensed.island {
         ForcedCharge::Full
-    } else if memory.guard.state() == GuardState::SlowCharge && !known.sensed.island {
+    } else if guard == GuardState::SlowCharge && !known.sensed.island && !known.reserve {
         ForcedCharge::Slow
     } else {
         ForcedCharge::None
@@ -114,9 +117,9 @@ pub(super) fn forced_charge(memory: &Memory, known: &Known, claim: Option<Claim>
 }
 
 /// Schedule, plan and outages go on nothing but a good charge.
-pub(super) fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>) -> TimedInputs {
+pub(super) fn timed_inputs(policy: &Policy, known: &Known, wall: Option<Wall>, ordered: bool) -> TimedInputs {
     let soc = known.soc.filter(|_| known.sensed.soc == Stage::Good).map(|soc| soc.value);
-    TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged }
+    TimedInputs { wall, soc, free: !known.sensed.island && !policy.battery.keep_charged && !ordered }
 }
 
 /// What a device that keeps the fast loop itself is told: the operator's setpoint, or what the grid must carry when
@@ -131,7 +134,7 @@ pub(super) fn supervised_setpoint(
     order: Watts,
 ) -> Option<Watts> {
     let steered = !known.sensed.island && !known.generator_active;
-    let forced = !memory.guard.state().allows_discharge();
+    let forced = !memory.guard.state().allows_discharge() && !known.reserve;
     if !steered || !(bound || forced) {
         return Some(policy.grid.setpoint);
     }

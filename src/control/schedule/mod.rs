@@ -45,7 +45,7 @@ pub struct TimedInputs {
     pub wall: Option<Wall>,
     /// The state of charge, only while it is good.
     pub soc: Option<Soc>,
-    /// Neither island nor kept charged.
+    /// Neither island, nor kept charged, nor under an operator's order.
     pub free: bool,
 }
 
@@ -69,6 +69,8 @@ pub enum Act {
     Hold(i64),
     /// This much battery power, discharge positive.
     Power(Watts),
+    /// The grid toward this, import positive.
+    Grid(Watts),
     /// Nothing for now: self-consumption.
     Free,
 }

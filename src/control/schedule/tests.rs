@@ -213,6 +213,7 @@ fn act(act: Act) -> String {
         Act::Charge => "charge".to_owned(),
         Act::Hold(share) => Watts(1_000).scaled(share, 10_000).0.to_string(),
         Act::Free => "free".to_owned(),
+        Act::Grid(setpoint) => format!("grid {setpoint}"),
         Act::Power(power) => power.to_string(),
     }
 }

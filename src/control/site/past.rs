@@ -27,6 +27,7 @@ impl Site {
                 state.manual = kept.manual;
                 state.manual_until = kept.manual_until;
                 state.auto = kept.auto;
+                state.memory.standing = kept.standing;
                 state.alarms = kept.alarms;
                 state.full_at = kept.full_at;
             }
@@ -51,6 +52,7 @@ impl Site {
             manual: state.manual,
             manual_until: state.manual_until,
             auto: state.auto,
+            standing: state.memory.standing,
             alarms: state.alarms.clone(),
             full_at: state.full_at,
         }

@@ -273,7 +273,7 @@ fn an_operators_order_ends_at_its_time_although_the_process_was_gone() {
     house.contact(true);
     let now = Mono::ZERO + Span::secs(house.second);
     let run = OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::minutes(30)) };
-    house.site.handle(now, &Input::Operator(run));
+    house.site.handle(now, &Input::Operator(run, Actor::default()));
     assert_eq!(house.contact(true), [true]);
     let kept = written_down(&house.kept());
     house.killed(60, kept);

@@ -1,7 +1,9 @@
 //! The steps of a case: what happens when, what people order, what befalls the controller.
 
+use crate::control::orders::{BatteryOrder, Wish};
 use crate::control::site::{Manual, OperatorOrder};
 use crate::control::units::Span;
+use crate::control::units::Watts;
 
 use super::read::Reader;
 use super::tree::{Entry, Kind, Tree};
@@ -78,14 +80,22 @@ impl Reader {
     }
 
     fn order(&mut self, tree: &Tree) -> Option<OperatorOrder> {
-        let way_out = "write { generator = \"run\" | \"off\" | \"auto\" | \"acknowledge\", for = \"1h\" } or { \"generator.auto\" = false }";
+        let way_out = "write { generator = \"run\" | \"off\" | \"auto\" | \"acknowledge\", for = \"1h\" }, { \"generator.auto\" = false } or { battery = \"hold\" | \"charge\" | \"discharge\" | \"setpoint\" | \"release\", power = 1000, for = \"1h\", use_reserve = true }";
         let Some(entries) = tree.entries() else {
             self.mistake(tree.line, "order", format!("{} is no order", tree.what()), way_out);
             return None;
         };
         let lasts = self.span(tree, "for");
+        let power = match tree.get("power").map(|power| &power.kind) {
+            Some(Kind::Number(power)) => Some(Watts::saturated(power.round() as i64)),
+            _ => None,
+        };
+        let use_reserve = matches!(tree.get("use_reserve").map(|flag| &flag.kind), Some(Kind::Flag(true)));
+        let battery = |wish| BatteryOrder { wish, lasts, use_reserve };
         let mut order = None;
-        let flat: Vec<Entry> = entries.iter().filter(|entry| entry.key != "for").cloned().collect();
+        let beside = ["for", "power", "use_reserve"];
+        let flat: Vec<Entry> =
+            entries.iter().filter(|entry| !beside.contains(&entry.key.as_str())).cloned().collect();
         let flat = Tree { line: tree.line, kind: Kind::Table(flat) };
         for entry in self.flat(&flat, &|_| false) {
             let read = match (entry.key.as_str(), &entry.value.kind) {
@@ -94,6 +104,18 @@ impl Reader {
                     "off" => Some(OperatorOrder::Generator { manual: Manual::Off, lasts }),
                     "auto" => Some(OperatorOrder::Generator { manual: Manual::Auto, lasts }),
                     "acknowledge" => Some(OperatorOrder::GeneratorAcknowledge),
+                    _ => None,
+                },
+                ("battery", Kind::Text(word)) => match (word.as_str(), power) {
+                    ("release", None) => Some(OperatorOrder::Battery(None)),
+                    ("hold", None) => Some(OperatorOrder::Battery(Some(battery(Wish::Hold)))),
+                    ("charge", power) => Some(OperatorOrder::Battery(Some(battery(Wish::Charge(power))))),
+                    ("discharge", Some(power)) => {
+                        Some(OperatorOrder::Battery(Some(battery(Wish::Discharge(power)))))
+                    }
+                    ("setpoint", Some(power)) => {
+                        Some(OperatorOrder::Battery(Some(battery(Wish::Setpoint(power)))))
+                    }
                     _ => None,
                 },
                 ("generator.auto", Kind::Flag(auto)) => Some(OperatorOrder::GeneratorAuto(*auto)),

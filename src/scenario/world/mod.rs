@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::control::decision::Decision;
 use crate::control::input::{Input, Outcome};
+use crate::control::orders::Actor;
 use crate::control::signal::Signal;
 use crate::control::site::{Keepsake, Past, Site, SiteConfig};
 use crate::control::units::{Mono, Span, Wall};
@@ -137,7 +138,7 @@ impl<'a> World<'a> {
             self.reload(&step.set)?;
         }
         for order in &step.orders {
-            self.handle(&Input::Operator(*order));
+            self.handle(&Input::Operator(*order, Actor::default()));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ const NOT_YET: [&str; 8] = [
 ];
 
 /// Outputs without a device's name in them.
-const PLAIN: [&str; 34] = [
+const PLAIN: [&str; 36] = [
     "battery.order",
     "battery.max_charge",
     "battery.max_discharge",
@@ -37,6 +37,8 @@ const PLAIN: [&str; 34] = [
     "guard.floor",
     "guard.limit",
     "guard.flags",
+    "operator.order",
+    "operator.acts",
     "schedule.state",
     "schedule.target",
     "schedule.next",
@@ -146,6 +148,8 @@ impl World<'_> {
             "guard.floor" => Some(decision.floor.map_or(Found::Unknown, percent)),
             "guard.limit" => Some(decision.limit.map_or(Found::Unknown, percent)),
             "guard.flags" => Some(Found::Number(f64::from(decision.flags))),
+            "operator.order" => Some(word(decision.order.map_or("none", |order| order.order.wish.name()))),
+            "operator.acts" => Some(Found::Flag(decision.order.is_some_and(|order| order.acts))),
             "schedule.state" => Some(word(decision.timed.schedule.name())),
             "schedule.target" => Some(decision.timed.target.map_or(Found::Unknown, percent)),
             "schedule.next" => Some(self.next_window()),

@@ -62,12 +62,13 @@ impl Known {
                 }
             }
             Input::Reload(policy) => self.policy = (**policy).clone(),
-            Input::Operator(OperatorOrder::Generator { manual, lasts }) => {
+            Input::Operator(OperatorOrder::Generator { manual, lasts }, _) => {
                 self.told.manual = *manual;
                 self.told.manual_until = lasts.map(|span| now + span);
             }
-            Input::Operator(OperatorOrder::GeneratorAuto(auto)) => self.told.auto = Some(*auto),
-            Input::Operator(OperatorOrder::GeneratorAcknowledge) => self.acknowledged = true,
+            Input::Operator(OperatorOrder::GeneratorAuto(auto), _) => self.told.auto = Some(*auto),
+            Input::Operator(OperatorOrder::GeneratorAcknowledge, _) => self.acknowledged = true,
+            Input::Operator(OperatorOrder::Battery(_), _) => {}
             Input::Wall(wall) => self.wall = Some(*wall),
             Input::Due
             | Input::Wrote { .. }

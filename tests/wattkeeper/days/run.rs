@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wattkeeper::control::decision::GuardState;
 use wattkeeper::control::genset::GensetState;
+use wattkeeper::control::orders::Actor;
 use wattkeeper::control::policy::{Control, Policy};
 use wattkeeper::control::reading::Stage;
 use wattkeeper::control::reason::Tier;
@@ -415,7 +416,7 @@ impl Run {
         if comeback == Comeback::Lost && self.watch.known.policy.generator.is_some() {
             // Whoever finds the site without its memory pushes the button.
             let order = OperatorOrder::Generator { manual: Manual::Run, lasts: Some(Span::secs(300)) };
-            self.give(now, Input::Operator(order))?;
+            self.give(now, Input::Operator(order, Actor::default()))?;
         }
         Ok(())
     }

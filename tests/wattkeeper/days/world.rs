@@ -4,6 +4,7 @@
 //! sensor and words that no register can say are at home. Or both travel through sessions, recipes and registers of
 //! fake devices (`wire`): there the plant does what its registers say, and exchanges go wrong.
 
+use wattkeeper::control::orders::Actor;
 use wattkeeper::control::policy::{Control, Policy, QuietHours};
 use wattkeeper::control::signal::{Phase, Quantity, SignalId};
 use wattkeeper::control::site::{Command, Input, OperatorOrder, Order, Outcome};
@@ -252,11 +253,16 @@ impl World {
                 self.policy.grid.setpoint = Watts(watts);
                 out.push(Input::Reload(Box::new(self.policy.clone())));
             }
-            What::Manual(manual, lasts) => {
-                out.push(Input::Operator(OperatorOrder::Generator { manual, lasts: lasts.map(Span::secs) }))
+            What::Manual(manual, lasts) => out.push(Input::Operator(
+                OperatorOrder::Generator { manual, lasts: lasts.map(Span::secs) },
+                Actor::default(),
+            )),
+            What::Auto(auto) => {
+                out.push(Input::Operator(OperatorOrder::GeneratorAuto(auto), Actor::default()))
             }
-            What::Auto(auto) => out.push(Input::Operator(OperatorOrder::GeneratorAuto(auto))),
-            What::Acknowledge => out.push(Input::Operator(OperatorOrder::GeneratorAcknowledge)),
+            What::Acknowledge => {
+                out.push(Input::Operator(OperatorOrder::GeneratorAcknowledge, Actor::default()))
+            }
             _ => {}
         }
         self.active.push(fault);

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use wattkeeper::services::Face;
+use wattkeeper::services::orders::Inbox;
 
 use super::state::site;
 
@@ -15,7 +16,7 @@ struct Served {
 
 thread_local! {
     static SERVED: Served = Served {
-        face: Face::new(watch::channel(site().into()).1).unwrap(),
+        face: Face::new(watch::channel(site().into()).1, Inbox::default()).unwrap(),
         runtime: Builder::new_current_thread().enable_time().start_paused(true).build().unwrap(),
     };
 }

@@ -1,0 +1,249 @@
+//! Orders to the running daemon: `hold`, `charge`, `discharge`, `set`, `release`, `generator`, and `token`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::daemon::orders::token_file;
+use crate::services::orders::{Kind, Order};
+
+use super::client::{self, DaemonArgs};
+
+const ORDERS: &str = "/api/v1/orders";
+
+/// Whom to ask, and as whom.
+#[derive(Debug, clap::Args)]
+struct Give {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// Who gives the order; it stands in the events [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Read the operator's token here [default: $WATTKEEPER_TOKEN itself, else operator.token in the state folder]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// For how long.
+#[derive(Debug, clap::Args)]
+struct Lasts {
+    /// For how long, such as 30m, 2h or 1h30m; at most 24h
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    lasts: u32,
+}
+
+/// Keep the battery from discharging for a while; what is left over still charges it
+///
+/// The order ends by itself. It is written down, so a restart does not end it.
+#[derive(Debug, clap::Args)]
+pub struct Hold {
+    #[command(flatten)]
+    lasts: Lasts,
+    #[command(flatten)]
+    give: Give,
+}
+
+/// Charge the battery for a while, from the grid too
+///
+/// Every limit above it holds: BMS, temperature, import limit. The order waits while state of charge or meter are not
+/// good, and ends by itself.
+#[derive(Debug, clap::Args)]
+pub struct Charge {
+    /// With how much battery power, in W [default: as much as the limits allow]
+    #[arg(value_name = "WATTS")]
+    watts: Option<i32>,
+    #[command(flatten)]
+    lasts: Lasts,
+    #[command(flatten)]
+    give: Give,
+}
+
+/// Discharge the battery for a while, into the grid too where the profile allows export
+#[derive(Debug, clap::Args)]
+pub struct Discharge {
+    /// With how much battery power, in W
+    #[arg(value_name = "WATTS")]
+    watts: i32,
+    /// Go below the floor, down to the absolute floor; at most 4h
+    #[arg(long)]
+    use_reserve: bool,
+    #[command(flatten)]
+    lasts: Lasts,
+    #[command(flatten)]
+    give: Give,
+}
+
+/// Steer the grid to another setpoint for a while
+#[derive(Debug, clap::Args)]
+pub struct Set {
+    /// What to set: setpoint=WATTS, import positive, for example setpoint=-500
+    #[arg(value_name = "setpoint=WATTS", value_parser = setpoint)]
+    setpoint: i32,
+    /// Go below the floor, down to the absolute floor; at most 4h
+    #[arg(long)]
+    use_reserve: bool,
+    #[command(flatten)]
+    lasts: Lasts,
+    #[command(flatten)]
+    give: Give,
+}
+
+/// Take back the order for the battery
+#[derive(Debug, clap::Args)]
+pub struct Release {
+    #[command(flatten)]
+    give: Give,
+}
+
+/// Run or stop the generator, or leave its lock-out
+#[derive(Debug, clap::Args)]
+pub struct Generator {
+    /// What it is to do
+    #[arg(value_enum)]
+    what: Word,
+    /// For how long, such as 30m or 2h [default: until changed]
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    lasts: Option<u32>,
+    #[command(flatten)]
+    give: Give,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Word {
+    /// Run, whatever the conditions say
+    Run,
+    /// Stop, and veto every automatic start
+    Off,
+    /// Leave it to its conditions
+    Auto,
+    /// Leave lock-out
+    Acknowledge,
+}
+
+/// Print the operator's token, which every order needs
+#[derive(Debug, clap::Args)]
+pub struct Token {
+    /// The daemon's state folder [default: as for `run`]
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+}
+
+pub fn hold(args: &Hold) -> ExitCode {
+    give(&args.give, Kind::Hold, None, Some(args.lasts.lasts), false)
+}
+
+pub fn charge(args: &Charge) -> ExitCode {
+    give(&args.give, Kind::Charge, args.watts, Some(args.lasts.lasts), false)
+}
+
+pub fn discharge(args: &Discharge) -> ExitCode {
+    give(&args.give, Kind::Discharge, Some(args.watts), Some(args.lasts.lasts), args.use_reserve)
+}
+
+pub fn set(args: &Set) -> ExitCode {
+    give(&args.give, Kind::Setpoint, Some(args.setpoint), Some(args.lasts.lasts), args.use_reserve)
+}
+
+pub fn release(args: &Release) -> ExitCode {
+    give(&args.give, Kind::Release, None, None, false)
+}
+
+pub fn generator(args: &Generator) -> ExitCode {
+    let kind = match args.what {
+        Word::Run => Kind::GeneratorRun,
+        Word::Off => Kind::GeneratorOff,
+        Word::Auto => Kind::GeneratorAuto,
+        Word::Acknowledge => Kind::GeneratorAcknowledge,
+    };
+    give(&args.give, kind, None, args.lasts, false)
+}
+
+pub fn token(args: &Token) -> ExitCode {
+    let Some(state) = args.state.clone().or_else(super::run::state_folder) else {
+        return super::problem("no state folder is known; name one with --state");
+    };
+    match read(&token_file(&state)) {
+        Ok(token) => {
+            println!("{token}");
+            ExitCode::SUCCESS
+        }
+        Err(text) => super::problem(text),
+    }
+}
+
+fn give(give: &Give, order: Kind, watts: Option<i32>, seconds: Option<u32>, use_reserve: bool) -> ExitCode {
+    let by = give.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let order = Order { order, watts, seconds, use_reserve, by };
+    if let Err(why) = order.check() {
+        eprintln!("wattkeeper: {why}");
+        return ExitCode::from(super::USED_WRONGLY);
+    }
+    let sent = secret(give).and_then(|token| {
+        let body = serde_json::to_string(&order).map_err(|error| error.to_string())?;
+        client::post(give.daemon.daemon, ORDERS, &token, &body).map_err(|error| error.to_string())
+    });
+    match sent {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(text) => super::problem(text),
+    }
+}
+
+/// The operator's token.
+fn secret(give: &Give) -> Result<String, String> {
+    if let Some(file) = &give.token_file {
+        return read(file);
+    }
+    if let Some(token) = std::env::var("WATTKEEPER_TOKEN").ok().filter(|token| !token.trim().is_empty()) {
+        return Ok(token.trim().to_owned());
+    }
+    let state = super::run::state_folder()
+        .ok_or("no state folder is known; name the token's file with --token-file")?;
+    read(&token_file(&state))
+}
+
+fn read(file: &std::path::Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map(|text| text.trim().to_owned()).map_err(|error| {
+        format!(
+            "the operator's token cannot be read from {}: {error}. The daemon makes it at its first start, for its \
+             own user: ask as that user, or name a copy with --token-file",
+            file.display()
+        )
+    })
+}
+
+/// `setpoint=WATTS`.
+fn setpoint(text: &str) -> Result<i32, String> {
+    let way_out =
+        "write setpoint=WATTS, for example setpoint=-500; every other value belongs into the profile";
+    let (key, value) = text.split_once('=').ok_or(way_out)?;
+    if !["setpoint", "policy.grid.setpoint"].contains(&key.trim()) {
+        return Err(way_out.to_owned());
+    }
+    value.trim().trim_end_matches('W').trim().parse().map_err(|_| way_out.to_owned())
+}
+
+/// A time in whole seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    let way_out = || "write a time such as 45s, 30m, 2h or 1h30m".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| way_out())?;
+    u32::try_from(span.as_secs()).ok().filter(|seconds| *seconds > 0).ok_or_else(way_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_setpoints_are_read_as_people_write_them() {
+        assert_eq!((seconds("45s"), seconds("2h"), seconds("1h30m")), (Ok(45), Ok(7_200), Ok(5_400)));
+        for text in ["", "2", "-2h", "0s", "soon"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert_eq!((setpoint("setpoint=-500"), setpoint("setpoint = 500 W")), (Ok(-500), Ok(500)));
+        for text in ["500", "setpoint", "policy.battery.floor=40", "setpoint=much"] {
+            assert!(setpoint(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Orders that people and other programs give over the API: what one may look like, and who may give it.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// No order lasts longer, in seconds.
+const LONGEST: u32 = 86_400;
+/// Nor does one that may use the reserve.
+const LONGEST_RESERVE: u32 = 14_400;
+/// No site of ours is larger, in W.
+const LARGEST: i32 = 1_000_000;
+/// Bytes of a name.
+const NAME: usize = 32;
+/// Orders that may wait for the control loop.
+pub const WAITING: usize = 8;
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// No discharge; what is left over still charges.
+    Hold,
+    /// Charge, with so many watts or as hard as the limits allow.
+    Charge,
+    /// Discharge with so many watts.
+    Discharge,
+    /// Steer the grid to so many watts, import positive.
+    Setpoint,
+    /// Take back the order for the battery.
+    Release,
+    /// Run the generator.
+    GeneratorRun,
+    /// Stop the generator and veto its automatic starts.
+    GeneratorOff,
+    /// Leave the generator to its conditions.
+    GeneratorAuto,
+    /// Leave the generator's lock-out.
+    GeneratorAcknowledge,
+}
+
+/// One order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// What is wanted.
+    pub order: Kind,
+    /// With how much, in W.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watts: Option<i32>,
+    /// For how long, in s; an hour when it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// It may use what the floor keeps in reserve.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub use_reserve: bool,
+    /// Who gives it; it stands in the events.
+    #[serde(default)]
+    pub by: String,
+}
+
+impl Order {
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write instead.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match (self.order, self.watts) {
+            (Kind::Discharge | Kind::Setpoint, None) => return Err("say with how many watts"),
+            (Kind::Charge | Kind::Discharge, Some(watts)) if !(1..=LARGEST).contains(&watts) => {
+                return Err("watts must be between 1 and 1000000; charge and discharge have no sign");
+            }
+            (Kind::Setpoint, Some(watts)) if !(-LARGEST..=LARGEST).contains(&watts) => {
+                return Err("watts must be between -1000000 and 1000000, import positive");
+            }
+            (Kind::Charge | Kind::Discharge | Kind::Setpoint, _) | (_, None) => {}
+            (_, Some(_)) => return Err("this order takes no watts"),
+        }
+        let reserve = matches!(self.order, Kind::Discharge | Kind::Setpoint);
+        match (self.use_reserve, self.seconds) {
+            (true, _) if !reserve => return Err("only discharge and setpoint can use the reserve"),
+            (true, Some(seconds)) if seconds > LONGEST_RESERVE => {
+                return Err("an order that uses the reserve lasts 4 h at most");
+            }
+            (_, Some(0)) => return Err("it must last at least a second"),
+            (_, Some(seconds)) if seconds > LONGEST => return Err("an order lasts 24 h at most"),
+            _ => {}
+        }
+        if self.by.len() > NAME || self.by.chars().any(char::is_control) {
+            return Err("the name of who gives it is at most 32 bytes, without control characters");
+        }
+        Ok(())
+    }
+}
+
+/// The secret that lets somebody give orders. Not shown by `Debug`.
+#[derive(Clone)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// This one.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is it, in a time that does not tell how much of it was right.
+    fn is(&self, other: &str) -> bool {
+        let (own, other) = (self.0.as_bytes(), other.as_bytes());
+        let differs = own.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
+        own.len() == other.len() && differs == 0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// The way of orders to the control loop; one that takes none when it has no token.
+#[derive(Clone, Debug, Default)]
+pub struct Inbox {
+    door: Option<(Token, mpsc::Sender<Order>)>,
+}
+
+impl Inbox {
+    /// An inbox for those who know the token, and its other end.
+    #[must_use]
+    pub fn new(token: Token) -> (Self, mpsc::Receiver<Order>) {
+        let (send, receive) = mpsc::channel(WAITING);
+        (Self { door: Some((token, send)) }, receive)
+    }
+
+    /// Takes one order; the words say what becomes of it, or why not.
+    pub(super) fn take(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
+        let Some((token, send)) = &self.door else {
+            return (
+                StatusCode::FORBIDDEN,
+                "this site takes no orders: it keeps no state, so no token\n".into(),
+            );
+        };
+        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if !said.and_then(|said| said.strip_prefix("Bearer ")).is_some_and(|said| token.is(said.trim())) {
+            let why = "an order needs the operator's token: `wattkeeper token` prints it on the machine itself; \
+                       send it as `Authorization: Bearer TOKEN`\n";
+            return (StatusCode::UNAUTHORIZED, why.into());
+        }
+        let order = match serde_json::from_slice::<Order>(body) {
+            Ok(order) => order,
+            Err(error) => return (StatusCode::BAD_REQUEST, format!("this is no order: {error}\n")),
+        };
+        if let Err(why) = order.check() {
+            return (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"));
+        }
+        match send.try_send(order) {
+            Ok(()) => (StatusCode::ACCEPTED, "taken; `wattkeeper explain` shows what becomes of it\n".into()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many orders at once; try again in a second\n".into())
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the site is leaving\n".into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(text: &str) -> Result<(), String> {
+        let order: Order = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        order.check().map_err(str::to_owned)
+    }
+
+    #[test]
+    fn an_order_that_makes_no_sense_is_told_why() {
+        for (text, why) in [
+            (r#"{"order":"discharge"}"#, "how many watts"),
+            (r#"{"order":"charge","watts":-5}"#, "no sign"),
+            (r#"{"order":"setpoint","watts":2000000}"#, "between -1000000"),
+            (r#"{"order":"hold","watts":5}"#, "takes no watts"),
+            (r#"{"order":"hold","use_reserve":true}"#, "only discharge and setpoint"),
+            (r#"{"order":"discharge","watts":5,"use_reserve":true,"seconds":20000}"#, "4 h at most"),
+            (r#"{"order":"hold","seconds":90000}"#, "24 h at most"),
+            (r#"{"order":"hold","seconds":0}"#, "at least a second"),
+            (r#"{"order":"hold","by":"a\nb"}"#, "control characters"),
+            (r#"{"order":"explode"}"#, "unknown variant"),
+            (r#"{"order":"hold","color":"red"}"#, "unknown field"),
+        ] {
+            assert!(order(text).is_err_and(|told| told.contains(why)), "{text}");
+        }
+        for text in [
+            r#"{"order":"hold"}"#,
+            r#"{"order":"charge","seconds":86400,"by":"anna"}"#,
+            r#"{"order":"setpoint","watts":-500,"use_reserve":true,"seconds":14400}"#,
+        ] {
+            assert_eq!(order(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_who_knows_the_token_gives_orders_and_never_more_than_the_loop_can_take() {
+        let (inbox, mut orders) = Inbox::new(Token::new("secret"));
+        let ask = |said: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, said.parse().unwrap());
+            inbox.take(&headers, br#"{"order":"hold"}"#).0
+        };
+        for said in ["Bearer secreT", "Bearer secret1", "Bearer ", "secret", "Basic secret"] {
+            assert_eq!(ask(said), StatusCode::UNAUTHORIZED, "{said}");
+        }
+        assert_eq!(inbox.take(&HeaderMap::new(), b"").0, StatusCode::UNAUTHORIZED);
+        assert!(orders.try_recv().is_err());
+        for _ in 0..WAITING {
+            assert_eq!(ask("Bearer secret"), StatusCode::ACCEPTED);
+        }
+        assert_eq!(ask("Bearer secret"), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(Inbox::default().take(&HeaderMap::new(), b"").0, StatusCode::FORBIDDEN);
+    }
+}
