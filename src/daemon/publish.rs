@@ -13,7 +13,7 @@ use crate::control::policy::Control;
 use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
 use crate::control::signal::{Quantity, Signal, SignalId};
-use crate::control::site::{Alarm, Event};
+use crate::control::site::{Alarm, Event, OperatorOrder};
 use crate::control::units::{MilliJoules, Mono, Soc, Span, Watts};
 use crate::control::wiring::ActuatorKind;
 use crate::device::definition::Definition;
@@ -408,6 +408,12 @@ fn decision(moment: &Moment) -> out::Decision {
         pv_limit: decided.pv_limit.map(|limit| limit.0),
         guard: Cow::Borrowed(decided.guard.name()),
         floor: decided.floor.map(percent),
+        order: decided.order.map(|view| out::Standing {
+            text: OperatorOrder::Battery(Some(view.order)).words(),
+            by: view.by.to_string(),
+            left_s: view.left.whole_secs(),
+            acts: view.acts,
+        }),
         outlook: outlook(moment),
         trim: decided.trim.0,
         ladder: decided

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::format::{battery_words, grid_words, range_words};
-use super::published::{Control, Decision, Outlook, Overruled, Published, Reason, Word};
+use super::published::{Control, Decision, Outlook, Overruled, Published, Reason, Standing, Word};
 
 /// The answer of `/api/v1/explain`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,17 @@ fn wanted(decision: &Decision, cut: &Overruled) -> String {
     format!("to {wanted}, by rung {}{why}; rung {} left {got}", cut.tier, cut.by)
 }
 
+/// The order that stands, by whom, and for how much longer.
+pub(super) fn standing(order: &Standing) -> String {
+    let by = if order.by.is_empty() { "an operator" } else { &order.by };
+    let waits = if order.acts { "" } else { "; it waits for good inputs" };
+    let left = match order.left_s {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    };
+    format!("Ordered by {by}: {}, {left} left{waits}", order.text)
+}
+
 /// Where discharge stops and resumes.
 pub(super) fn charge_limits(decision: &Decision) -> Option<String> {
     let (stops, resumes) = (decision.outlook.stops_at?, decision.outlook.resumes_at?);
@@ -135,6 +146,9 @@ pub fn words(published: &Published) -> String {
     }
     for cut in &decision.overruled {
         let _ = writeln!(text, "Wanted: {}.", wanted(decision, cut));
+    }
+    if let Some(order) = &decision.order {
+        let _ = writeln!(text, "{}.", standing(order));
     }
     if let Some(changes) = &decision.outlook.changes {
         let _ = writeln!(text, "What changes it: {changes}.");

@@ -188,6 +188,9 @@ pub struct Decision {
     pub guard: Word,
     /// The floor in force, in % of charge; none when nothing guards.
     pub floor: Option<f64>,
+    /// The operator's order for the battery, while one stands.
+    #[serde(default)]
+    pub order: Option<Standing>,
     /// What comes next.
     #[serde(default)]
     pub outlook: Outlook,
@@ -209,6 +212,20 @@ impl Decision {
     pub fn binding(&self) -> Option<&Reason> {
         self.reasons.iter().find(|reason| reason.binding)
     }
+}
+
+/// An operator's order for the battery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What was ordered, in a sentence.
+    pub text: String,
+    /// By whom; empty when nobody said.
+    pub by: String,
+    /// Time until it ends by itself, in s.
+    pub left_s: i64,
+    /// It takes part in the decision; else it waits for a good state of charge and meter, for the grid, or to be
+    /// written down.
+    pub acts: bool,
 }
 
 /// What comes next: where discharge stops and resumes, and what would change the order.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -140,10 +140,24 @@ impl Product {
         assert!(sent.success());
     }
 
+    /// Where its page is, once it has said so.
+    fn address(&self) -> Option<String> {
+        Some(self.said().rsplit_once("page: http://")?.1.split_once('/')?.0.to_owned())
+    }
+
+    /// Runs a command of the same program that speaks to it, with this token.
+    pub fn tell(&self, words: &[&str], token: &str) -> Output {
+        let command = Command::new(env!("CARGO_BIN_EXE_wattkeeper"))
+            .args(words)
+            .args(["--daemon", &self.address().unwrap()])
+            .env("WATTKEEPER_TOKEN", token)
+            .output();
+        command.unwrap()
+    }
+
     /// What it publishes.
     pub fn state(&self) -> Option<Value> {
-        let said = self.said();
-        let address = said.rsplit_once("page: http://")?.1.split_once('/')?.0.to_owned();
+        let address = self.address()?;
         let mut stream = TcpStream::connect(&address).ok()?;
         write!(stream, "GET /api/v1/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();

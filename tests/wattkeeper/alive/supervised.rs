@@ -104,3 +104,35 @@ fn h9_the_seventh_start_after_six_kills_only_observes_until_a_clean_stop() {
     product
         .until("it is in control again", |state| state["control"] == "on" && !alarmed(state, "crash-loop"));
 }
+
+#[test]
+fn an_operators_order_needs_the_token_and_outlives_a_kill() {
+    let folder = fresh_folder("orders");
+    let devices = Devices::hut(&[("battery.soc", 70.0)]);
+    let profile = devices.profile(&folder, |text| text);
+    let product = Product::start(&profile);
+    product.ready();
+    let stranger = product.tell(&["hold"], "not the token");
+    assert!(!stranger.status.success());
+    let complaint = String::from_utf8_lossy(&stranger.stderr).into_owned();
+    assert!(complaint.contains("needs the operator's token"), "{complaint}");
+    let token = std::fs::read_to_string(folder.join("state/operator.token")).unwrap();
+    let told = |product: &Product, words: &[&str]| {
+        let told = product.tell(words, token.trim());
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    };
+    told(&product, &["hold", "--for", "2h", "--by", "anna"]);
+    let standing = |product: &Product| {
+        let state = product.until("the order stands", |state| state["decision"]["order"]["by"] == "anna");
+        state["decision"]["order"].clone()
+    };
+    assert_eq!(standing(&product)["text"], "hold the battery for 120 min");
+    told(&product, &["generator", "run", "--for", "1h", "--by", "anna"]);
+    product.until("the engine turns", |_| devices.truth("generator.running") > 0.0);
+    product.kill();
+    let again = Product::start(&profile);
+    let left = standing(&again)["left_s"].as_i64().unwrap();
+    assert!((7_000..7_200).contains(&left), "{left}");
+    told(&again, &["release", "--by", "anna"]);
+    again.until("it is taken back", |state| state["decision"]["order"].is_null());
+}
