@@ -213,7 +213,11 @@ fn measure(
     let Some(grid) = known.sensed.grid.filter(|_| known.sensed.meter < Stage::Safe) else {
         regulator.forget_load();
         regulator.decay_trim(elapsed);
-        return false;
+        if known.internal {
+            // The inverters' inputs are all that counts as grid: nothing is in parallel to them.
+            regulator.assume_load([Watts::ZERO; 3]);
+        }
+        return known.internal;
     };
     if known.sensed.implausible {
         regulator.decay_trim(elapsed);

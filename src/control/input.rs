@@ -395,7 +395,7 @@ impl Outputs {
 }
 
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
-const ENCODING: u8 = 4;
+const ENCODING: u8 = 5;
 
 /// Why bytes are no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

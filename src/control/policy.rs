@@ -200,6 +200,17 @@ pub enum Shave {
     Always,
 }
 
+/// What is ordered while the grid meter is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeterLost {
+    /// Nothing at the inverters' inputs.
+    #[default]
+    Passive,
+    /// The setpoint, measured by the inverters themselves: what does not hang on their outputs is not compensated.
+    Internal,
+}
+
 /// The grid connection and its setpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GridPolicy {
@@ -209,6 +220,8 @@ pub struct GridPolicy {
     pub setpoint: Watts,
     /// When the battery may discharge for the import limit.
     pub shave: Shave,
+    /// What is ordered while the meter is lost.
+    pub meter_lost: MeterLost,
     /// The most import, total.
     pub import_limit: Option<Watts>,
     /// The most export, total, as a positive number.
@@ -241,6 +254,7 @@ impl Default for GridPolicy {
             connected: true,
             setpoint: Watts(0),
             shave: Shave::AboveFloor,
+            meter_lost: MeterLost::Passive,
             import_limit: None,
             export_limit: None,
             stable_for: Span::secs(60),

@@ -154,6 +154,11 @@ impl Regulator {
         self.load
     }
 
+    /// Takes this for the load, whatever was measured before.
+    pub fn assume_load(&mut self, load: [Watts; 3]) {
+        self.load = Some(load);
+    }
+
     /// Forgets the load: the meter is unknown.
     pub fn forget_load(&mut self) {
         self.load = None;

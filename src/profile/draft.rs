@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::control::policy::{
-    Control, GeneratorPolicy, GuardKind, OnLoss, Pace, PhaseMode, Policy, QuietHours, ScheduleWindow, Shave,
+    Control, GeneratorPolicy, GuardKind, MeterLost, OnLoss, Pace, PhaseMode, Policy, QuietHours,
+    ScheduleWindow, Shave,
 };
 use crate::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
 
@@ -223,6 +224,7 @@ pub trait Field: Sized {
 words!(Control, CONTROL: "observe" => Observe, "on" => On);
 words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual);
 words!(Shave, SHAVE: "above-floor" => AboveFloor, "always" => Always);
+words!(MeterLost, METER_LOST: "passive" => Passive, "internal" => Internal);
 words!(GuardKind, GUARD: "standard" => Standard, "victron-compatible" => VictronCompatible);
 words!(OnLoss, ON_LOSS: "keep" => Keep, "start" => Start, "stop" => Stop);
 words!(Bms, BMS: "auto" => Auto, "required" => Required, "none" => None);

@@ -110,6 +110,7 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.grid.connected", Flag, policy.grid.connected, "Whether the site has a grid connection at all.";
     "policy.grid.setpoint", Amount(Power, -1_000_000, 1_000_000), policy.grid.setpoint, "Wanted power at the grid connection; import is positive.";
     "policy.grid.shave", Word(draft::SHAVE), policy.grid.shave, "When the battery may discharge for the import limit: down to shave_floor, or always above island_reserve.";
+    "policy.grid.meter_lost", Word(draft::METER_LOST), policy.grid.meter_lost, "While the meter is lost: passive orders nothing, internal goes on steering the inverters' own inputs to the setpoint.";
     "policy.grid.import_limit", UP_TO_10_MW, policy.grid.import_limit, "The most import, in total.";
     "policy.grid.export_limit", UP_TO_10_MW, policy.grid.export_limit, "The most export, in total, as a positive number.";
     "policy.grid.import_contract", UP_TO_10_MW, import_contract, "The most import that contract and main fuse allow; import_limit has to keep it.";

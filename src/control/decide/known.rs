@@ -1,7 +1,7 @@
 //! What a decision knows, once trust has been applied.
 
 use crate::control::image::Image;
-use crate::control::policy::{GuardKind, Policy};
+use crate::control::policy::{GuardKind, MeterLost, Policy};
 use crate::control::reading::{Reading, Stage, Trust};
 use crate::control::reason::Source;
 use crate::control::regulator::Dynamics;
@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub controlled: [bool; 3],
     /// Whether the meter tells the phases apart; else all powers stand in the first place.
     pub split: bool,
+    /// The meter is lost, and the inverters' own inputs take its place.
+    pub internal: bool,
     /// An operator's order opens what the floor keeps in reserve.
     pub reserve: bool,
     /// The input that has not spoken often enough since the start, if any.
@@ -79,6 +81,8 @@ pub(super) fn sense(
             *phase |= feeds;
         }
     }
+    let replaced = policy.grid.connected && policy.grid.meter_lost == MeterLost::Internal;
+    let internal = replaced && sensed.meter == Stage::Safe && !sensed.implausible && !sensed.island;
     let split = sensed.grid.is_none_or(|grid| grid.split);
     if !split {
         controlled = [controlled.contains(&true), false, false];
@@ -122,6 +126,7 @@ pub(super) fn sense(
         generator_active,
         controlled,
         split,
+        internal,
         reserve: false,
         starting,
     }

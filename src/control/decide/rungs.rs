@@ -103,7 +103,10 @@ pub(super) fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Mem
         let meter = known.sensed.meter;
         let doubt = meter_doubt(&known.sensed);
         if known.starting.is_none() && meter == Stage::Safe {
-            nothing(ladder, tier, doubt);
+            // The setpoint is wanted in any case; what else anybody wishes may not be ordered blindly.
+            let blind = if known.internal { -policy.grid.setpoint } else { Watts::ZERO };
+            ladder.at_most(tier, blind.max(Watts::ZERO), doubt);
+            ladder.at_least(tier, blind.min(Watts::ZERO), doubt);
         }
         if meter == Stage::Degraded && policy.grid.export_limit == Some(Watts::ZERO) {
             ladder.at_most(tier, Watts::ZERO, doubt);
