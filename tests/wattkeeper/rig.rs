@@ -75,6 +75,7 @@ cases! {
     with_no_lag_declared_the_site_settles_in_a_minute_without_a_limit_cycle => ess::no_lag_declared;
     with_the_lag_declared_half_or_double_the_swing_decays => ess::lag_declared_wrong;
     discharge_stops_at_the_floor_within_one_decision_and_resumes_three_percent_above => ess::floor;
+    an_operators_hold_stops_discharge_and_ends_by_itself => ess::hold;
     what_is_read_agrees_with_what_is_true => ess::readings;
     a_measured_day_keeps_the_grid_near_its_setpoint => ess::measured_day;
     observing_writes_nothing_in_a_minute => faults::observing;

@@ -155,6 +155,33 @@ pub fn floor() -> String {
     )
 }
 
+/// An operator's hold: no discharge from its first decision to its end, and self-consumption again by itself.
+pub fn hold() -> String {
+    let mut site = calm(0.2, 3, &[]);
+    let keeper = Keeper::run(&site, "ess.toml", DEVICES, &["device.meter.lag=200ms"]);
+    site.load(3_000.0);
+    at_rest(&mut site, &keeper);
+    keeper.tell(&["hold", "--for", "30s"]);
+    let given = site.now();
+    site.until("the grid carries the load", 6.0, |truth| truth["grid.w"].as_f64().unwrap() > 2_900.0);
+    let carried = site.now() - given;
+    assert_eq!(binding(&keeper.state()), "op-hold");
+    let until = given + 28.0 - site.now();
+    site.run(until);
+    let log = site.log();
+    let discharged = super::judge::writes(&log, given + 6.0, given + 28.0)
+        .into_iter()
+        .filter(|write| write["address"] == 96)
+        .any(|write| write["meaning"]["vebus.setpoint32.l1"].as_f64().is_some_and(|watts| watts < 0.0));
+    assert!(!discharged, "discharge was ordered during the hold");
+    site.until("the battery serves the site again", 20.0, |truth| {
+        truth["grid.w"].as_f64().unwrap().abs() < 50.0
+    });
+    let back = site.now() - given;
+    assert!(back > 29.0, "back after {back:.1} s of 30 s");
+    format!("grid carries the load {carried:.1} s after the order, back {back:.1} s after an order of 30 s")
+}
+
 /// What a signal reads, against what is true; the tolerance covers resolution and what moves between two polls.
 struct Compared {
     name: &'static str,

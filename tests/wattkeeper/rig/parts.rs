@@ -230,6 +230,17 @@ impl Keeper {
         self.until("self-consumption binds", 60, |state| binding(state) == "self");
     }
 
+    /// Gives it an order with the program's own command line and the token of its state folder.
+    pub fn tell(&self, words: &[&str]) {
+        let told = Command::new(env!("CARGO_BIN_EXE_wattkeeper"))
+            .args(words)
+            .args(["--daemon", &self.address, "--by", "rig", "--token-file"])
+            .arg(self.log.with_extension("state").join("operator.token"))
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    }
+
     /// What it logged.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
