@@ -3,6 +3,7 @@
 use super::{Keepsake, Past, Site, SiteConfig};
 use crate::control::battery::guard::Guard;
 use crate::control::genset::Genset;
+use crate::control::orders;
 use crate::control::units::{Mono, Soc, Span};
 
 /// A battery at this charge or above is full.
@@ -27,7 +28,9 @@ impl Site {
                 state.manual = kept.manual;
                 state.manual_until = kept.manual_until;
                 state.auto = kept.auto;
-                state.memory.standing = kept.standing;
+                // Whatever a damaged file says: no order stands longer than an order may.
+                state.memory.standing =
+                    kept.standing.filter(|order| order.until.since(now) <= orders::LONGEST);
                 state.alarms = kept.alarms;
                 state.full_at = kept.full_at;
             }

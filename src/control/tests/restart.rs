@@ -8,6 +8,7 @@
 use super::*;
 use crate::control::decision::GuardState;
 use crate::control::genset::GensetState;
+use crate::control::orders::{BatteryOrder, Wish};
 use crate::control::policy::GuardKind;
 use crate::control::site::{Alarm, Command, Keepsake, Outcome, Past};
 
@@ -361,4 +362,24 @@ fn ess_s23_a_restart_keeps_the_adaptive_floor_and_orders_nothing_before_three_sa
     assert_eq!(decision.flags, 1, "what was counted today is remembered");
     assert_eq!(orders, [0, 0]);
     assert!(house.order(20) > 0, "then it serves the load");
+}
+
+#[test]
+fn an_order_that_a_damaged_file_prolongs_for_years_does_not_stand() {
+    let mut house = single(|_, _| {});
+    house.grid([1_000, 0, 0]);
+    assert_eq!(house.order(10), 1_000);
+    let hold = BatteryOrder { wish: Wish::Hold, lasts: Some(Span::minutes(60)), use_reserve: false };
+    let now = Mono::ZERO + Span::secs(house.second);
+    house.site.handle(now, &Input::Operator(OperatorOrder::Battery(Some(hold)), Actor::default()));
+    assert_eq!(house.order(5), 0);
+    let mut kept = house.site.keepsake(now);
+    let again = |kept: &Keepsake, house: &mut House| {
+        let config = house.site.config().clone();
+        house.site = Site::begin(config, Past::Kept(Box::new(kept.clone())), now);
+        house.order(10)
+    };
+    assert_eq!(again(&kept, &mut house), 0, "it outlives a restart");
+    kept.standing.as_mut().unwrap().until = now + Span::minutes(60 * 24 * 365);
+    assert_eq!(again(&kept, &mut house), 1_000);
 }
