@@ -438,10 +438,14 @@ mod tests {
     #[test]
     fn the_encoding_of_an_input_never_changes_silently() {
         let heard = Input::Heard { signal: SignalId(7), value: Some(-2_000), asked_at: Mono(12_345) };
-        assert_eq!(heard.encode(), [4, 0, 7, 1, 159, 31, 242, 192, 1]);
-        assert_eq!(Input::Due.encode(), [4, 1]);
+        assert_eq!(heard.encode(), [5, 0, 7, 1, 159, 31, 242, 192, 1]);
+        assert_eq!(Input::Due.encode(), [5, 1]);
         let wrote = Input::Wrote { actuator: 2, seq: 300, outcome: Outcome::Refused(10) };
-        assert_eq!(wrote.encode(), [4, 3, 2, 172, 2, 1, 10]);
+        assert_eq!(wrote.encode(), [5, 3, 2, 172, 2, 1, 10]);
+        let by = Actor::from("anna").unwrap_or_default();
+        let hold = BatteryOrder { wish: Wish::Hold, lasts: None, use_reserve: false };
+        let ordered = Input::Operator(OperatorOrder::Battery(Some(hold)), by);
+        assert_eq!(ordered.encode(), [5, 7, 3, 1, 0, 0, 0, 4, b'a', b'n', b'n', b'a']);
     }
 
     #[test]
@@ -466,6 +470,6 @@ mod tests {
             assert_eq!(Input::decode(&[9, 1]), Err(DecodeError::Version(9)));
         }
         assert_eq!(Input::decode(&[]), Err(DecodeError::Empty));
-        assert_eq!(Input::decode(&[4, 200]), Err(DecodeError::Damaged));
+        assert_eq!(Input::decode(&[5, 200]), Err(DecodeError::Damaged));
     }
 }
