@@ -1,5 +1,6 @@
 //! Asking the running daemon, over loopback HTTP.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -74,21 +75,20 @@ pub fn post(daemon: SocketAddr, path: &str, token: &str, body: &str) -> Result<S
         body.len()
     );
     let answer = exchange(daemon, &head)?;
-    let text = String::from_utf8_lossy(&answer);
-    let (head, words) =
-        text.split_once("\r\n\r\n").ok_or_else(|| AskError::Strange(daemon, "no HTTP answer".to_owned()))?;
+    let (head, words) = parts(&answer).map_err(|strange| AskError::Strange(daemon, strange))?;
+    let words = String::from_utf8_lossy(words);
     match head.split_whitespace().nth(1) {
-        Some("202") => Ok(words.to_owned()),
+        Some("202") => Ok(words.into_owned()),
         Some("404" | "405") => Err(AskError::Strange(daemon, "it takes no orders".to_owned())),
         _ => Err(AskError::Refused(words.trim().to_owned())),
     }
 }
 
 fn fetch(daemon: SocketAddr, path: &str, accept: &str) -> Result<Vec<u8>, AskError> {
-    // HTTP/1.0: the answer ends with the connection, in one piece.
     exchange(daemon, &format!("GET {path} HTTP/1.0\r\nHost: {daemon}\r\nAccept: {accept}\r\n\r\n"))
 }
 
+/// One request in HTTP/1.0: the answer ends with the connection, in one piece.
 fn exchange(daemon: SocketAddr, request: &str) -> Result<Vec<u8>, AskError> {
     let nobody = |error| AskError::Nobody(daemon, error);
     let mut stream = TcpStream::connect_timeout(&daemon, PATIENCE).map_err(nobody)?;
@@ -102,10 +102,16 @@ fn exchange(daemon: SocketAddr, request: &str) -> Result<Vec<u8>, AskError> {
 
 /// What stands below the head of an answer; one that says no is strange.
 fn body(answer: &[u8]) -> Result<&[u8], String> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no HTTP answer")?;
-    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default());
+    let (head, body) = parts(answer)?;
     if head.split_whitespace().nth(1) != Some("200") {
         return Err(head.lines().find(|line| !line.is_empty()).unwrap_or("no status line").to_owned());
     }
-    Ok(answer.get(end.saturating_add(4)..).unwrap_or_default())
+    Ok(body)
+}
+
+/// Head and body of an answer.
+fn parts(answer: &[u8]) -> Result<(Cow<'_, str>, &[u8]), String> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no HTTP answer")?;
+    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default());
+    Ok((head, answer.get(end.saturating_add(4)..).unwrap_or_default()))
 }

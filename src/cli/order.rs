@@ -4,11 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::daemon::orders::token_file;
-use crate::services::orders::{Kind, Order};
+use crate::services::orders::{Kind, Order, PATH};
 
 use super::client::{self, DaemonArgs};
-
-const ORDERS: &str = "/api/v1/orders";
 
 /// Whom to ask, and as whom.
 #[derive(Debug, clap::Args)]
@@ -29,6 +27,16 @@ struct Lasts {
     /// For how long, such as 30m, 2h or 1h30m; at most 24h
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = seconds)]
     lasts: u32,
+}
+
+/// For how long, and how deep.
+#[derive(Debug, clap::Args)]
+struct Spends {
+    /// Go below the floor, down to the absolute floor; at most 4h
+    #[arg(long)]
+    use_reserve: bool,
+    #[command(flatten)]
+    lasts: Lasts,
 }
 
 /// Keep the battery from discharging for a while; what is left over still charges it
@@ -63,11 +71,8 @@ pub struct Discharge {
     /// With how much battery power, in W
     #[arg(value_name = "WATTS")]
     watts: i32,
-    /// Go below the floor, down to the absolute floor; at most 4h
-    #[arg(long)]
-    use_reserve: bool,
     #[command(flatten)]
-    lasts: Lasts,
+    spends: Spends,
     #[command(flatten)]
     give: Give,
 }
@@ -78,11 +83,8 @@ pub struct Set {
     /// What to set: setpoint=WATTS, import positive, for example setpoint=-500
     #[arg(value_name = "setpoint=WATTS", value_parser = setpoint)]
     setpoint: i32,
-    /// Go below the floor, down to the absolute floor; at most 4h
-    #[arg(long)]
-    use_reserve: bool,
     #[command(flatten)]
-    lasts: Lasts,
+    spends: Spends,
     #[command(flatten)]
     give: Give,
 }
@@ -136,11 +138,23 @@ pub fn charge(args: &Charge) -> ExitCode {
 }
 
 pub fn discharge(args: &Discharge) -> ExitCode {
-    give(&args.give, Kind::Discharge, Some(args.watts), Some(args.lasts.lasts), args.use_reserve)
+    give(
+        &args.give,
+        Kind::Discharge,
+        Some(args.watts),
+        Some(args.spends.lasts.lasts),
+        args.spends.use_reserve,
+    )
 }
 
 pub fn set(args: &Set) -> ExitCode {
-    give(&args.give, Kind::Setpoint, Some(args.setpoint), Some(args.lasts.lasts), args.use_reserve)
+    give(
+        &args.give,
+        Kind::Setpoint,
+        Some(args.setpoint),
+        Some(args.spends.lasts.lasts),
+        args.spends.use_reserve,
+    )
 }
 
 pub fn release(args: &Release) -> ExitCode {
@@ -179,7 +193,7 @@ fn give(give: &Give, order: Kind, watts: Option<i32>, seconds: Option<u32>, use_
     }
     let sent = secret(give).and_then(|token| {
         let body = serde_json::to_string(&order).map_err(|error| error.to_string())?;
-        client::post(give.daemon.daemon, ORDERS, &token, &body).map_err(|error| error.to_string())
+        client::post(give.daemon.daemon, PATH, &token, &body).map_err(|error| error.to_string())
     });
     match sent {
         Ok(text) => {

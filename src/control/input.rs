@@ -102,10 +102,7 @@ impl OperatorOrder {
     /// What it says, for a person.
     #[must_use]
     pub fn words(&self) -> String {
-        let time = |span: Span| match span.whole_secs() {
-            seconds if seconds < 120 => format!("for {seconds} s"),
-            seconds => format!("for {} min", seconds.checked_div(60).unwrap_or(0)),
-        };
+        let time = |span: Span| format!("for {}", span.words());
         match self {
             Self::Generator { manual, lasts } => {
                 let what = match manual {

@@ -293,10 +293,6 @@ impl Reason {
     #[must_use]
     pub fn words(self) -> String {
         let seconds = |span: Span| span.whole_secs();
-        let minutes = |span: Span| match span.whole_secs() {
-            seconds if seconds < 120 => format!("{seconds} s"),
-            seconds => format!("{} min", seconds.checked_div(60).unwrap_or(0)),
-        };
         match self {
             Self::Island => "no grid: the inverter carries the loads".to_owned(),
             Self::GenActive => "the generator feeds the site: no export, no discharge into it".to_owned(),
@@ -327,16 +323,16 @@ impl Reason {
             }
             Self::FloorEase(limit) => format!("just above the floor: discharge at most {limit}"),
             Self::KeepCharged => "the battery is kept charged".to_owned(),
-            Self::OpHold(left) => format!("an operator holds the battery for another {}", minutes(left)),
+            Self::OpHold(left) => format!("an operator holds the battery for another {}", left.words()),
             Self::OpCharge(Some(power), left) => {
-                format!("an operator charges with {power} for another {}", minutes(left))
+                format!("an operator charges with {power} for another {}", left.words())
             }
-            Self::OpCharge(None, left) => format!("an operator charges for another {}", minutes(left)),
+            Self::OpCharge(None, left) => format!("an operator charges for another {}", left.words()),
             Self::OpDischarge(power, left) => {
-                format!("an operator discharges with {power} for another {}", minutes(left))
+                format!("an operator discharges with {power} for another {}", left.words())
             }
             Self::OpSetpoint(setpoint, left) => {
-                format!("an operator steers the grid to {setpoint} for another {}", minutes(left))
+                format!("an operator steers the grid to {setpoint} for another {}", left.words())
             }
             Self::OpWaits => {
                 "an operator's order waits: charge or meter are not good, or there is no grid".to_owned()

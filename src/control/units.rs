@@ -163,6 +163,15 @@ impl Span {
         Self(seconds.saturating_mul(1_000))
     }
 
+    /// For a person: seconds up to two minutes, then whole minutes.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self.whole_secs() {
+            seconds if seconds < 120 => format!("{seconds} s"),
+            seconds => format!("{} min", seconds.checked_div(60).unwrap_or(0)),
+        }
+    }
+
     /// A duration of whole minutes.
     #[must_use]
     pub const fn minutes(minutes: i64) -> Self {

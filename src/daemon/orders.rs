@@ -78,6 +78,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::control::orders::{LONGEST, LONGEST_RESERVE};
+    use crate::services::orders;
+
+    #[test]
+    fn what_the_api_lets_through_is_what_the_site_keeps_to() {
+        assert_eq!(LONGEST, Span::secs(i64::from(orders::LONGEST)));
+        assert_eq!(LONGEST_RESERVE, Span::secs(i64::from(orders::LONGEST_RESERVE)));
+        assert_eq!(Actor::new().capacity(), orders::NAME);
+    }
 
     #[test]
     fn a_state_folder_has_one_token_that_only_its_owner_reads_and_that_stays() {

@@ -25,7 +25,7 @@ use super::metrics::Exposition;
 use super::orders::Inbox;
 use super::published::Published;
 use super::view::View;
-use super::{explain, page};
+use super::{explain, orders, page};
 
 /// Connections served at the same time; the next ones wait in the system's queue. Fifty browser tabs fit.
 const MAX_CONNECTIONS: usize = 128;
@@ -39,8 +39,6 @@ const LIFE: Duration = Duration::from_secs(60);
 const HEAD_BYTES: usize = 16 * 1024;
 /// Bytes of an order.
 const BODY_BYTES: u64 = 1_024;
-/// Where orders go.
-const ORDERS: &str = "/api/v1/orders";
 
 /// No script, style or picture but our own, in no frame, and nothing sent anywhere else.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -238,7 +236,7 @@ fn routes(site: Site) -> Router {
         .route("/api/v1/state", get(state))
         .route("/api/v1/explain", get(explained))
         .route("/api/v1/events", get(events))
-        .route(ORDERS, post(ordered))
+        .route(orders::PATH, post(ordered))
         .fallback(nowhere)
         .layer(middleware::from_fn(manners))
         .with_state(site)
@@ -292,8 +290,9 @@ async fn explained(State(site): State<Site>, headers: HeaderMap) -> Response {
 
 async fn nowhere(request: Request) -> Response {
     let hint = format!(
-        "nothing at {}\nthere is: /  /metrics  /healthz  /readyz  /api/v1/state  /api/v1/explain  /api/v1/events, and POST {ORDERS}\n",
-        request.uri().path()
+        "nothing at {}\nthere is: /  /metrics  /healthz  /readyz  /api/v1/state  /api/v1/explain  /api/v1/events, and POST {}\n",
+        request.uri().path(),
+        orders::PATH
     );
     (StatusCode::NOT_FOUND, hint).into_response()
 }
@@ -330,7 +329,7 @@ fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
                    use the IP address, or a name ending in .local, .lan, .internal or .home.arpa\n";
         return Some((StatusCode::MISDIRECTED_REQUEST, why));
     }
-    let most = if request.uri().path() == ORDERS { BODY_BYTES } else { 0 };
+    let most = if request.uri().path() == orders::PATH { BODY_BYTES } else { 0 };
     let fits = said(header::CONTENT_LENGTH)
         .is_none_or(|length| length.parse::<u64>().is_ok_and(|length| length <= most));
     if !fits || headers.contains_key(header::TRANSFER_ENCODING) {

@@ -1,8 +1,8 @@
 //! The faces of the site: page, API and metrics, on a runtime and thread of their own.
 //!
 //! Services see [`published`] values only, and answer; what changes the site goes through one bounded inbox, with the
-//! operator's token. A slow scrape, a stuck
-//! browser or a hostile client costs this thread's time and a bounded number of connections, never the control loop's.
+//! operator's token. A slow scrape, a stuck browser or a hostile client costs this thread's time and a bounded number of
+//! connections, never the control loop's.
 
 pub mod explain;
 mod format;

@@ -6,14 +6,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+/// Where orders go.
+pub const PATH: &str = "/api/v1/orders";
 /// No order lasts longer, in seconds.
-const LONGEST: u32 = 86_400;
+pub const LONGEST: u32 = 86_400;
 /// Nor does one that may use the reserve.
-const LONGEST_RESERVE: u32 = 14_400;
+pub const LONGEST_RESERVE: u32 = 14_400;
 /// No site of ours is larger, in W.
 const LARGEST: i32 = 1_000_000;
 /// Bytes of a name.
-const NAME: usize = 32;
+pub const NAME: usize = 32;
 /// Orders that may wait for the control loop.
 pub const WAITING: usize = 8;
 

@@ -102,20 +102,12 @@ fn what_is_not_there_says_what_is() {
 #[test]
 fn without_a_token_nothing_can_be_changed_through_it() {
     let served = serve(Published::example());
-    let post = |more: &str| {
-        served.ask(&format!(
-            "POST /api/v1/state HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{more}",
-            served.at
-        ))
+    let post = |path: &str, more: &str| {
+        served.ask(&format!("POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{more}", served.at))
     };
-    assert_eq!(post("Content-Length: 0\r\n\r\n").status, 405);
-    assert_eq!(post("Content-Length: 4\r\n\r\nevil").status, 413);
-    let order = |more: &str| {
-        served.ask(&format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{more}",
-            served.at
-        ))
-    };
+    assert_eq!(post("/api/v1/state", "Content-Length: 0\r\n\r\n").status, 405);
+    assert_eq!(post("/api/v1/state", "Content-Length: 4\r\n\r\nevil").status, 413);
+    let order = |more: &str| post("/api/v1/orders", more);
     assert_eq!(order("Content-Length: 16\r\n\r\n{\"order\":\"hold\"}").status, 403, "no token, no orders");
     assert_eq!(order("Content-Length: 2000\r\n\r\n").status, 413);
     assert_eq!(order("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n").status, 413);

@@ -2,8 +2,7 @@
 
 use crate::control::orders::{BatteryOrder, Wish};
 use crate::control::site::{Manual, OperatorOrder};
-use crate::control::units::Span;
-use crate::control::units::Watts;
+use crate::control::units::{Span, Watts};
 
 use super::read::Reader;
 use super::tree::{Entry, Kind, Tree};

@@ -141,18 +141,21 @@ pub fn floor() -> String {
     });
     let back = site.now() - high;
     let log = site.log();
-    let orders = |from: f64, to: f64| super::judge::writes(&log, from, to);
-    let positive = orders(held_at + 1.0, high)
-        .into_iter()
-        .filter(|write| write["address"] == 96)
-        .any(|write| write["meaning"]["vebus.setpoint32.l1"].as_f64().is_some_and(|watts| watts < 0.0));
-    assert!(!positive, "discharge was ordered below the floor");
+    assert!(!discharge_ordered(&log, held_at + 1.0, high), "discharge was ordered below the floor");
     format!(
         "held {:.1} s after the charge fell, grid carries the load {:.1} s after, back {:.1} s after the charge rose",
         held_at - low,
         stopped_at - low,
         back
     )
+}
+
+/// Whether discharge was ordered between two moments of the site's log.
+fn discharge_ordered(log: &[Value], from: f64, to: f64) -> bool {
+    super::judge::writes(log, from, to)
+        .into_iter()
+        .filter(|write| write["address"] == 96)
+        .any(|write| write["meaning"]["vebus.setpoint32.l1"].as_f64().is_some_and(|watts| watts < 0.0))
 }
 
 /// An operator's hold: no discharge from its first decision to its end, and self-consumption again by itself.
@@ -169,11 +172,7 @@ pub fn hold() -> String {
     let until = given + 28.0 - site.now();
     site.run(until);
     let log = site.log();
-    let discharged = super::judge::writes(&log, given + 6.0, given + 28.0)
-        .into_iter()
-        .filter(|write| write["address"] == 96)
-        .any(|write| write["meaning"]["vebus.setpoint32.l1"].as_f64().is_some_and(|watts| watts < 0.0));
-    assert!(!discharged, "discharge was ordered during the hold");
+    assert!(!discharge_ordered(&log, given + 6.0, given + 28.0), "discharge was ordered during the hold");
     site.until("the battery serves the site again", 20.0, |truth| {
         truth["grid.w"].as_f64().unwrap().abs() < 50.0
     });
