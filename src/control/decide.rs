@@ -4,6 +4,7 @@
 //! number and a [`Reason`]. It reads from top to bottom: what is true, what is allowed, what is wanted, what is
 //! given.
 
+mod charging;
 mod feed_in;
 mod known;
 mod rungs;
@@ -19,7 +20,7 @@ use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::orders::{OrderInputs, Standing};
-use super::policy::{PhaseMode, Policy};
+use super::policy::{GuardKind, PhaseMode, Policy};
 use super::reading::Stage;
 use super::reason::{Cause, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
@@ -29,7 +30,9 @@ use super::share::{self, Able};
 use super::units::{Mono, Span, Wall, Watts};
 use super::wiring::Wiring;
 use known::{Known, best_inverter, dynamics, merged, sense, stages};
-use rungs::{battery_rung, connection_rung, device_rung, discharge_allowed, floor_rung, meter_doubt};
+use rungs::{
+    battery_rung, caps_rung, connection_rung, device_rung, discharge_allowed, floor_rung, meter_doubt,
+};
 use wish::{forced_charge, supervised_setpoint, timed_inputs, wanted};
 
 /// What decisions remember from one to the next, the generator apart.
@@ -92,11 +95,15 @@ pub fn decide(
     let inputs = timed_inputs(policy, &known, wall, ordered.is_some());
     let timed = memory.timed.step(policy, inputs, now, &mut decision.timed);
     let claim = ordered.or(timed);
-    if let Some(Claim { tier, reason, act: Act::Hold(share) }) = claim {
+    if let Some(Claim { tier, reason, act: Act::Hold(share), .. }) = claim {
         ladder.at_most(tier, known.pv_dc.scaled(share, 10_000) - known.load_out, reason);
         ladder.rung(tier);
     }
-    let wish = wanted(policy, memory, &known, &ladder, claim);
+    if let Some(Claim { tier, reason, caps: Some(caps), .. }) = claim {
+        caps_rung(&mut ladder, tier, reason, caps, memory, &mut known);
+    }
+    let surplus = charging::dc_surplus(policy, &known, &limits);
+    let wish = wanted(policy, memory, &known, &ladder, claim, surplus);
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
@@ -175,6 +182,9 @@ pub fn decide(
     decision.inverters = inverters;
     let bound = cut.is_some() || wish.tier < Tier::Default;
     decision.grid_setpoint = supervised_setpoint(policy, memory, &known, bound, order);
+    decision.export_limit = export_limit(policy, &known);
+    let cap = claim.and_then(|claim| claim.caps).and_then(|caps| caps.max_charge);
+    charging::shared(wiring, image, &known, &limits, cap, decision, now);
     decision.pv_limit = feed_in::pv_limit(policy, wiring, memory, image, &known, &ladder, now);
     // What the BMS asks for is shown before what the guard would do.
     decision.guard = match (known.charge_request, policy.battery.is_adaptive()) {
@@ -250,6 +260,12 @@ fn measure(
     true
 }
 
+/// The export limit in force; the incumbent's never lies higher than 96 kW.
+fn export_limit(policy: &Policy, known: &Known) -> Option<Watts> {
+    let compatible = policy.battery.guard == GuardKind::VictronCompatible;
+    known.export_limit.or(compatible.then_some(Watts(96_000)))
+}
+
 /// What an operator's order looks at. Without grid nothing is ordered, so nothing is good enough.
 fn order_inputs(policy: &Policy, known: &Known) -> OrderInputs {
     let metered = policy.grid.connected && !known.sensed.island;
@@ -292,6 +308,7 @@ fn limit_inputs(wiring: &Wiring, image: &Image, known: &Known) -> LimitInputs {
         bms: known.sensed.bms,
         pv_dc: known.pv_dc,
         pv_dc_most: known.pv_dc_most,
+        load_dc: known.load_dc,
         island: known.sensed.island,
     }
 }

@@ -4,11 +4,11 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use super::genset::GensetView;
-use super::orders::OrderView;
-use super::policy::MAX_INVERTERS;
+use super::orders::{Actor, OrderView};
+use super::policy::{MAX_CHARGERS, MAX_INVERTERS};
 use super::reading::Stage;
 use super::reason::{Reasons, Tier};
-use super::units::{Mono, Soc, Watts};
+use super::units::{MilliAmps, Mono, Soc, Watts};
 
 /// States of the SoC guard: the incumbent's 2 to 12, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +139,8 @@ pub struct TimedView {
     pub target: Option<Soc>,
     /// The economic plan.
     pub plan: TimedState,
+    /// Who leases its rung, while somebody does.
+    pub plan_by: Option<Actor>,
     /// The preparation for an outage.
     pub outage: TimedState,
 }
@@ -189,6 +191,13 @@ pub struct Decision {
     pub grid_setpoint: Option<Watts>,
     /// Limit for PV, when one is needed.
     pub pv_limit: Option<Watts>,
+    /// What the inverters may charge the battery with, where a BMS limits it.
+    pub charge_current: Option<MilliAmps>,
+    /// What each solar charger may make, in the order of [`Wiring::chargers`](super::wiring::Wiring::chargers);
+    /// empty where nothing limits them.
+    pub chargers: ArrayVec<MilliAmps, MAX_CHARGERS>,
+    /// Most export in force, as a positive number; none where nothing limits it.
+    pub export_limit: Option<Watts>,
     /// The guard.
     pub guard: GuardState,
     /// The floor in force; none when nothing guards.

@@ -10,6 +10,7 @@ use super::genset::GensetState;
 use super::orders::{Actor, BatteryOrder, Wish};
 use super::policy::Policy;
 use super::reason::Reason;
+use super::schedule::lease::Lease;
 use super::signal::SignalId;
 use super::units::{Mono, Span, Wall, Watts};
 
@@ -53,6 +54,8 @@ pub enum Input {
     Reload(Box<Policy>),
     /// The process is about to leave: release what must be released.
     Leaving,
+    /// A plan from elsewhere, for as long as it is leased.
+    Lease(Box<Lease>),
 }
 
 /// How the writing of an order ended.
@@ -174,6 +177,10 @@ pub enum Event {
     Ordered(OperatorOrder, Actor),
     /// The order for the battery has ended by itself.
     OrderOver,
+    /// Somebody begins to lease the plan's rung.
+    Leased(Actor),
+    /// A lease was given back, or was not renewed.
+    LeaseOver(Actor),
 }
 
 /// Alarms the pure half raises; the list is the code's one list.
@@ -392,7 +399,7 @@ impl Outputs {
 }
 
 /// The version of the encoding of [`Input`]; raised whenever its meaning changes.
-const ENCODING: u8 = 5;
+const ENCODING: u8 = 6;
 
 /// Why bytes are no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -435,14 +442,14 @@ mod tests {
     #[test]
     fn the_encoding_of_an_input_never_changes_silently() {
         let heard = Input::Heard { signal: SignalId(7), value: Some(-2_000), asked_at: Mono(12_345) };
-        assert_eq!(heard.encode(), [5, 0, 7, 1, 159, 31, 242, 192, 1]);
-        assert_eq!(Input::Due.encode(), [5, 1]);
+        assert_eq!(heard.encode(), [6, 0, 7, 1, 159, 31, 242, 192, 1]);
+        assert_eq!(Input::Due.encode(), [6, 1]);
         let wrote = Input::Wrote { actuator: 2, seq: 300, outcome: Outcome::Refused(10) };
-        assert_eq!(wrote.encode(), [5, 3, 2, 172, 2, 1, 10]);
+        assert_eq!(wrote.encode(), [6, 3, 2, 172, 2, 1, 10]);
         let by = Actor::from("anna").unwrap_or_default();
         let hold = BatteryOrder { wish: Wish::Hold, lasts: None, use_reserve: false };
         let ordered = Input::Operator(OperatorOrder::Battery(Some(hold)), by);
-        assert_eq!(ordered.encode(), [5, 7, 3, 1, 0, 0, 0, 4, b'a', b'n', b'n', b'a']);
+        assert_eq!(ordered.encode(), [6, 7, 3, 1, 0, 0, 0, 4, b'a', b'n', b'n', b'a']);
     }
 
     #[test]
@@ -460,6 +467,7 @@ mod tests {
             Input::Stored(70_000),
             Input::Noticed(Alarm::StoreFailed, true),
             Input::Leaving,
+            Input::Lease(Box::default()),
         ];
         for input in inputs {
             let bytes = input.encode();
@@ -467,6 +475,6 @@ mod tests {
             assert_eq!(Input::decode(&[9, 1]), Err(DecodeError::Version(9)));
         }
         assert_eq!(Input::decode(&[]), Err(DecodeError::Empty));
-        assert_eq!(Input::decode(&[5, 200]), Err(DecodeError::Damaged));
+        assert_eq!(Input::decode(&[6, 200]), Err(DecodeError::Damaged));
     }
 }

@@ -180,6 +180,6 @@ impl OrderView {
             Wish::Discharge(power) => Act::Power(power),
             Wish::Setpoint(setpoint) => Act::Grid(setpoint),
         };
-        self.acts.then_some(Claim { tier: Tier::Operator, reason: self.reason(), act })
+        self.acts.then_some(Claim { tier: Tier::Operator, reason: self.reason(), act, caps: None })
     }
 }

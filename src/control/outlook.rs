@@ -103,7 +103,11 @@ fn changes(policy: &Policy, cause: Cause) -> Option<String> {
             "it ends by itself then, or with `wattkeeper release`".to_owned()
         }
         Reason::Sched { target, .. } => format!("charging ends at {target} or with the window"),
+        Reason::Plan { slot: None, .. } => "it ends when its lease is not renewed".to_owned(),
         Reason::Plan { .. } => "it ends with the slot".to_owned(),
+        Reason::FeedInDc(_) => {
+            "it ends when the sun gives less, or with policy.grid.feed_in_dc = false".to_owned()
+        }
         Reason::OutagePrepare(_) => "it ends with the announced outage".to_owned(),
         Reason::SelfConsumption(_) => {
             "nothing holds it back: it follows the loads, the PV and policy.grid.setpoint".to_owned()

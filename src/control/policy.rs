@@ -9,12 +9,14 @@ mod timed;
 use serde::{Deserialize, Serialize};
 
 pub use generator::{Condition, GeneratorPolicy, OnLoss, QuietHours};
-pub use timed::{Outage, PlanSlot, ScheduleWindow};
+pub use timed::{Caps, Outage, PlanAct, PlanSlot, ScheduleWindow, Steer};
 
-use super::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
+use super::units::{DeciCelsius, MilliAmps, MilliVolts, Soc, Span, WattHours, Watts};
 
 /// How many inverters one site may control.
 pub const MAX_INVERTERS: usize = 6;
+/// How many solar chargers one site may know.
+pub const MAX_CHARGERS: usize = 8;
 /// How many PV inverters one site may know.
 pub const MAX_PV: usize = 16;
 
@@ -128,6 +130,11 @@ pub struct BatteryPolicy {
     pub bms_charge_centi: i32,
     /// How much of the BMS's discharge limit is used, in 0.01 %.
     pub bms_discharge_centi: i32,
+    /// The highest charge voltage, whatever higher one the BMS gives.
+    pub max_charge_voltage: Option<MilliVolts>,
+    /// What a charge limit of 0 A means to this pack: none, and it means stop; else charge with so much up to so high
+    /// a voltage.
+    pub at_zero_charge: Option<(MilliVolts, MilliAmps)>,
     /// Never below, in no mode.
     pub absolute_floor: Soc,
     /// Never below without grid.
@@ -165,6 +172,8 @@ impl Default for BatteryPolicy {
             shave_floor: None,
             bms_charge_centi: 10_000,
             bms_discharge_centi: 10_000,
+            max_charge_voltage: None,
+            at_zero_charge: None,
             absolute_floor: Soc::percent(5),
             island_reserve: Soc::percent(5),
             resume_centi: 300,
@@ -226,6 +235,10 @@ pub struct GridPolicy {
     pub import_limit: Option<Watts>,
     /// The most export, total, as a positive number.
     pub export_limit: Option<Watts>,
+    /// Whether what DC-coupled PV makes beyond loads and battery may be fed into the grid.
+    pub feed_in_dc: bool,
+    /// Whether AC-coupled PV may be fed into the grid; else it is curtailed to what the site uses.
+    pub feed_in_ac: bool,
     /// The grid must have been back this long before the site leaves island operation.
     pub stable_for: Span,
 }
@@ -257,6 +270,8 @@ impl Default for GridPolicy {
             meter_lost: MeterLost::Passive,
             import_limit: None,
             export_limit: None,
+            feed_in_dc: false,
+            feed_in_ac: true,
             stable_for: Span::secs(60),
         }
     }

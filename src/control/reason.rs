@@ -8,6 +8,7 @@ use std::fmt;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
+use super::policy::PlanAct;
 use super::reading::Stage;
 use super::units::{DeciCelsius, MilliAmps, MilliVolts, Soc, Span, Watts};
 
@@ -173,15 +174,17 @@ pub enum Reason {
     },
     /// An economic plan's slot.
     Plan {
-        /// Its place in the plan.
-        slot: u8,
-        /// Where it wants to go.
-        target: Soc,
+        /// Its place in the plan; none for what somebody leases now.
+        slot: Option<u8>,
+        /// What it wants.
+        act: PlanAct,
     },
     /// A planned outage: charging ahead of it.
     OutagePrepare(Soc),
     /// Self-consumption toward the grid setpoint.
     SelfConsumption(Watts),
+    /// DC-coupled PV makes this much more than the battery may take: it leaves by the inverter.
+    FeedInDc(Watts),
     /// An input is silent.
     Stale(Source, Stage),
     /// An input speaks, but what it says cannot be.
@@ -263,6 +266,7 @@ impl Reason {
             Self::Plan { .. } => "plan",
             Self::OutagePrepare(_) => "outage-prepare",
             Self::SelfConsumption(_) => "self",
+            Self::FeedInDc(_) => "feed-in-dc",
             Self::Stale(..) => "stale",
             Self::Implausible(_) => "implausible",
             Self::SecondWriter => "second-writer",
@@ -340,11 +344,28 @@ impl Reason {
             Self::Sched { window, target } => {
                 format!("schedule window {window} charges to {target} and holds it")
             }
-            Self::Plan { slot, target } => format!("plan slot {slot} steers to {target}"),
+            Self::Plan { slot, act } => {
+                let who = slot.map_or_else(
+                    || "what is leased to a plan".to_owned(),
+                    |slot| format!("slot {slot} of the plan"),
+                );
+                match act {
+                    PlanAct::Free => format!("{who} leaves the battery to self-consumption, inside its caps"),
+                    PlanAct::Target(target) => format!("{who} steers to {target}"),
+                    PlanAct::Setpoint(setpoint) => format!("{who} steers the grid to {setpoint}"),
+                    PlanAct::Power(power) if power < Watts::ZERO => {
+                        format!("{who} charges the battery with {}", power.abs())
+                    }
+                    PlanAct::Power(power) => format!("{who} discharges the battery with {power}"),
+                }
+            }
             Self::OutagePrepare(target) => {
                 format!("preparing for a planned outage: charging to {target} and holding it")
             }
             Self::SelfConsumption(setpoint) => format!("self-consumption: the grid is steered to {setpoint}"),
+            Self::FeedInDc(surplus) => {
+                format!("{surplus} of DC-coupled PV, more than loads and battery take, leave by the inverter")
+            }
             Self::Implausible(source) => {
                 format!("{} repeats itself while the inverters move: it is not believed", source.name())
             }
@@ -394,7 +415,15 @@ impl fmt::Display for Reason {
         match self {
             Self::ImportLimit(_) | Self::ExportLimit(_) => write!(f, "{code}(total)"),
             Self::Sched { window, target } => write!(f, "{code}({window},{target})"),
-            Self::Plan { slot, target } => write!(f, "{code}({slot},{target})"),
+            Self::Plan { slot, act } => {
+                let slot = slot.map_or_else(|| "lease".to_owned(), |slot| slot.to_string());
+                match act {
+                    PlanAct::Free => write!(f, "{code}({slot},self)"),
+                    PlanAct::Target(target) => write!(f, "{code}({slot},{target})"),
+                    PlanAct::Setpoint(setpoint) => write!(f, "{code}({slot},grid {setpoint})"),
+                    PlanAct::Power(power) => write!(f, "{code}({slot},battery {power})"),
+                }
+            }
             Self::AdaptiveFloor { limit, .. } => write!(f, "{code}({limit})"),
             Self::Stale(source, stage) => write!(f, "{code}({},{})", source.name(), stage.name()),
             Self::Implausible(source) | Self::Starting(source) => write!(f, "{code}({})", source.name()),

@@ -133,16 +133,22 @@ quantities! {
     PvRating = "pv.rating", Watt;
     /// Operating state of a PV inverter, in the SunSpec numbering.
     PvState = "pv.state", Count;
+    /// Current of a solar charger into the DC bus.
+    ChargerCurrent = "charger.current", MilliAmp;
     /// Site consumption.
     LoadPower = "load.power", Watt;
     /// Consumption beside the inverter, on its AC input.
     LoadInPower = "load.in.power", Watt;
     /// Consumption behind the inverter, on its AC output.
     LoadOutPower = "load.out.power", Watt;
+    /// Consumption on the DC bus, beside inverters and battery.
+    LoadDcPower = "load.dc.power", Watt;
     /// Inverter power at its AC input; feeding the bus is positive.
     InverterPower = "inverter.power", Watt;
     /// The setpoint an inverter holds, as read back; feeding the bus is positive.
     InverterSetpoint = "inverter.setpoint", Watt;
+    /// Current the inverter takes from the DC bus; discharge is positive.
+    InverterDcCurrent = "inverter.dc.current", MilliAmp;
     /// Voltage at the inverter's AC input.
     InverterVoltage = "inverter.voltage", MilliVolt;
     /// Frequency at the inverter's AC input.

@@ -29,6 +29,7 @@ use super::orders::{Actor, Standing};
 use super::policy::{Control, GeneratorPolicy, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::Reason;
+use super::schedule::lease::{Lease, Taken};
 use super::senses;
 use super::share;
 use super::signal::{SignalId, Signals};
@@ -100,7 +101,7 @@ pub enum RestoreError {
 }
 
 /// The version of the snapshot's layout.
-const SNAPSHOT: u8 = 5;
+const SNAPSHOT: u8 = 6;
 
 impl Site {
     /// A site that has heard nothing yet.
@@ -232,6 +233,7 @@ impl Site {
                 self.state.wake_at = now;
             }
             Input::Leaving => self.leave(now),
+            Input::Lease(lease) => self.lease(lease, now),
         }
         self.outputs.wake_at = self.state.wake_at;
         &self.outputs
@@ -267,6 +269,19 @@ impl Site {
         }
     }
 
+    fn lease(&mut self, lease: &Lease, now: Mono) {
+        let event = match self.state.memory.timed.leases.take(lease, now) {
+            Taken::New => Event::Leased(lease.by),
+            Taken::GivenBack => Event::LeaseOver(lease.by),
+            Taken::Renewed | Taken::Full => {
+                self.state.wake_at = self.state.wake_at.min(now);
+                return;
+            }
+        };
+        let _full = self.outputs.events.try_push(event);
+        self.state.wake_at = now;
+    }
+
     fn operator(&mut self, order: OperatorOrder, by: Actor, now: Mono) {
         match order {
             OperatorOrder::Battery(order) => {
@@ -296,6 +311,9 @@ impl Site {
             self.state.keeping.urgent();
             let _full = self.outputs.events.try_push(Event::OrderOver);
         }
+        while let Some(by) = self.state.memory.timed.leases.expire(now) {
+            let _full = self.outputs.events.try_push(Event::LeaseOver(by));
+        }
         self.step_generator(now);
         let SiteConfig { policy, wiring, .. } = &self.config;
         let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
@@ -322,7 +340,11 @@ impl Site {
             match event {
                 Event::Generator(_) => self.state.keeping.urgent(),
                 Event::Guard(_) | Event::Alarm(..) => self.state.keeping.changed(),
-                Event::Binding(_) | Event::Ordered(..) | Event::OrderOver => {}
+                Event::Binding(_)
+                | Event::Ordered(..)
+                | Event::OrderOver
+                | Event::Leased(_)
+                | Event::LeaseOver(_) => {}
             }
         }
         self.outputs.keep = self.state.keeping.due(now);
@@ -333,7 +355,8 @@ impl Site {
             self.generator_policy().map_or(Mono::NEVER, |policy| self.state.genset.next_wake(&policy, now));
         self.state.wake_at = (now + next).min(generator);
         let ordered = self.state.memory.standing.and_then(|standing| standing.changes_at(now));
-        for until in [self.state.keeping.held_until(), ordered].into_iter().flatten() {
+        let leased = self.state.memory.timed.leases.ends_at();
+        for until in [self.state.keeping.held_until(), ordered, leased].into_iter().flatten() {
             self.state.wake_at = self.state.wake_at.min(until);
         }
     }

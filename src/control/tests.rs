@@ -55,6 +55,7 @@ impl House {
                     phase: PHASES.map(|phase| config.signals.place(signal(phase))),
                 },
                 sustain: None,
+                dc_current: None,
             });
         }
         config.policy.control = Control::On;

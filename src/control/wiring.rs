@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::InverterSpec;
 use super::signal::SignalId;
-use super::units::{Span, Watts};
+use super::units::{MilliAmps, Span, Watts};
 
 /// One power and its three phases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,19 @@ pub struct InverterWiring {
     pub power: PowerWiring,
     /// Whether it holds a nearly empty battery up.
     pub sustain: Option<SignalId>,
+    /// What it takes from the DC bus.
+    pub dc_current: Option<SignalId>,
+}
+
+/// One solar charger on the DC bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargerWiring {
+    /// The profile's name of the device.
+    pub name: String,
+    /// What it makes.
+    pub current: Option<SignalId>,
+    /// The most it can make.
+    pub rating: MilliAmps,
 }
 
 /// One PV inverter.
@@ -110,6 +123,10 @@ pub struct Wiring {
     pub pv: Vec<PvWiring>,
     /// Power of DC-coupled PV.
     pub pv_dc: Option<SignalId>,
+    /// Solar chargers, at most `MAX_CHARGERS`.
+    pub chargers: Vec<ChargerWiring>,
+    /// Loads on the DC bus, where a device measures them.
+    pub load_dc: Option<SignalId>,
     /// Site load, where a device measures it.
     pub load: PowerWiring,
     /// Load behind the inverters' AC output.

@@ -396,6 +396,8 @@ fn log(event: &Event) {
         Event::Generator(state) => info!(state = state.name(), "generator"),
         Event::Ordered(order, by) => info!(by = by.as_str(), order = order.words(), "order"),
         Event::OrderOver => info!("the order for the battery has ended"),
+        Event::Leased(by) => info!(by = by.as_str(), "the plan is leased"),
+        Event::LeaseOver(by) => info!(by = by.as_str(), "a lease of the plan has ended"),
         Event::Alarm(alarm, true) => warn!(alarm = alarm.code(), "{}", alarm.words()),
         Event::Alarm(alarm, false) => info!(alarm = alarm.code(), "alarm over"),
     }

@@ -6,7 +6,7 @@ use crate::control::policy::{
     Control, GeneratorPolicy, GuardKind, MeterLost, OnLoss, Pace, PhaseMode, Policy, QuietHours,
     ScheduleWindow, Shave,
 };
-use crate::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, Watts};
+use crate::control::units::{DeciCelsius, MilliAmps, MilliVolts, Soc, Span, WattHours, Watts};
 
 use super::timed::{OutageDraft, SlotDraft};
 use super::value::Typed;
@@ -26,6 +26,10 @@ pub struct Draft {
     pub temperature_min: Option<DeciCelsius>,
     /// Highest battery temperature.
     pub temperature_max: Option<DeciCelsius>,
+    /// Up to this voltage the pack may be charged while its BMS says 0 A.
+    pub zero_charge_voltage: Option<MilliVolts>,
+    /// And with this current.
+    pub zero_charge_current: Option<MilliAmps>,
     /// Whether a BMS must speak.
     pub bms: Bms,
     /// What the battery's cells are made of.
@@ -188,6 +192,8 @@ pub enum Role {
     GeneratorContact,
     /// A meter of the site's load.
     LoadMeter,
+    /// A solar charger on the DC bus.
+    SolarCharger,
     /// Inputs and relays that are only shown.
     Io,
 }
@@ -233,7 +239,7 @@ words!(Framing, FRAMING: "tcp" => Tcp, "rtu-over-tcp" => RtuOverTcp);
 words!(Mode, MODE: "direct" => Direct, "supervise" => Supervise);
 words!(Role, ROLES:
     "battery" => Battery, "inverter" => Inverter, "grid-meter" => GridMeter, "pv" => Pv,
-    "generator" => Generator, "generator-contact" => GeneratorContact, "load-meter" => LoadMeter, "io" => Io,
+    "generator" => Generator, "generator-contact" => GeneratorContact, "load-meter" => LoadMeter, "solar-charger" => SolarCharger, "io" => Io,
 );
 
 impl Role {
@@ -248,6 +254,7 @@ impl Role {
             Self::Generator => "generator",
             Self::GeneratorContact => "generator-contact",
             Self::LoadMeter => "load-meter",
+            Self::SolarCharger => "solar-charger",
             Self::Io => "io",
         }
     }
@@ -317,6 +324,8 @@ pub struct DeviceDraft {
     pub phases: Option<[bool; 3]>,
     /// The most a PV inverter can make.
     pub rating: Option<Watts>,
+    /// The most a solar charger can make.
+    pub max_current: Option<MilliAmps>,
     /// Relay channel of the start contact.
     pub contact: Option<i64>,
     /// Input channel of the engine's running contact.
@@ -413,6 +422,7 @@ macro_rules! whole {
 whole! {
     Watts: |it: Self| i64::from(it.0), |raw| Some(Self::saturated(raw));
     MilliVolts: |it: Self| i64::from(it.0), |raw| Some(Self::saturated(raw));
+    MilliAmps: |it: Self| i64::from(it.0), |raw| Some(Self::saturated(raw));
     DeciCelsius: |it: Self| i64::from(it.0), |raw| Some(Self::saturated(raw));
     WattHours: |it: Self| it.0, |raw| Some(Self(raw));
     Span: |it: Self| it.0, |raw| Some(Self(raw));

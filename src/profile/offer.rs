@@ -113,6 +113,7 @@ pub fn quantities(role: Role) -> &'static [Quantity] {
         ],
         Role::Inverter => &[
             Q::InverterPower,
+            Q::InverterDcCurrent,
             Q::InverterSetpoint,
             Q::InverterVoltage,
             Q::InverterFrequency,
@@ -144,7 +145,8 @@ pub fn quantities(role: Role) -> &'static [Quantity] {
             Q::GeneratorStarts,
         ],
         Role::GeneratorContact => &[Q::GeneratorContact],
-        Role::LoadMeter => &[Q::LoadPower, Q::LoadInPower, Q::LoadOutPower],
+        Role::LoadMeter => &[Q::LoadPower, Q::LoadInPower, Q::LoadOutPower, Q::LoadDcPower],
+        Role::SolarCharger => &[Q::ChargerCurrent],
         Role::Io => &[Q::Input, Q::Relay, Q::Temperature, Q::Tank],
     }
 }
@@ -167,6 +169,11 @@ fn controls(role: Role) -> Vec<OfferedControl> {
         ],
         Role::Pv => vec![control(ControlKind::PvLimit, Some(20), Some(60))],
         Role::GeneratorContact => vec![control(ControlKind::GeneratorRun, None, None)],
-        Role::Battery | Role::GridMeter | Role::Generator | Role::LoadMeter | Role::Io => Vec::new(),
+        Role::Battery
+        | Role::GridMeter
+        | Role::Generator
+        | Role::LoadMeter
+        | Role::SolarCharger
+        | Role::Io => Vec::new(),
     }
 }

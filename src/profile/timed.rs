@@ -1,7 +1,7 @@
 //! Plan slots and announced outages while they are being read.
 
-use crate::control::policy::{Outage, PlanSlot};
-use crate::control::units::{Soc, Span};
+use crate::control::policy::{Caps, Outage, PlanAct, PlanSlot, Steer};
+use crate::control::units::{Soc, Span, Watts};
 
 use super::draft::Field;
 use super::value::Typed;
@@ -28,13 +28,35 @@ pub struct SlotDraft {
     pub duration: Option<Span>,
     /// The charge to be at when it ends.
     pub target: Option<Soc>,
+    /// The grid power to steer to.
+    pub setpoint: Option<Watts>,
+    /// Battery power, discharge positive.
+    pub power: Option<Watts>,
+    /// What it forbids.
+    pub caps: Caps,
 }
 
 impl SlotDraft {
     /// The slot, when nothing is missing.
     #[must_use]
     pub fn slot(&self) -> Option<PlanSlot> {
-        Some(PlanSlot { start: self.start?.0, duration: self.duration?, target: self.target? })
+        let act = match (self.target, self.setpoint, self.power) {
+            (Some(target), ..) => PlanAct::Target(target),
+            (None, Some(setpoint), _) => PlanAct::Setpoint(setpoint),
+            (None, None, Some(power)) => PlanAct::Power(power),
+            (None, None, None) => PlanAct::Free,
+        };
+        let steer = Steer { act, caps: self.caps };
+        Some(PlanSlot { start: self.start?.0, duration: self.duration?, steer })
+    }
+
+    /// The wishes that it names, of which there may be one.
+    #[must_use]
+    pub fn wishes(&self) -> usize {
+        [self.target.is_some(), self.setpoint.is_some(), self.power.is_some()]
+            .into_iter()
+            .filter(|is| *is)
+            .count()
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::control::policy::InverterSpec;
 use crate::control::signal::{Phase, Quantity, Signal, SignalId, Signals};
 use crate::control::units::{Span, Watts};
-use crate::control::wiring::{ActuatorKind, ActuatorSpec, InverterWiring, PowerWiring, PvWiring, Wiring};
+use crate::control::wiring::{
+    ActuatorKind, ActuatorSpec, ChargerWiring, InverterWiring, PowerWiring, PvWiring, Wiring,
+};
 use crate::device::definition::Definition;
 use crate::device::order::ControlKind;
 
@@ -98,6 +100,7 @@ fn speakers(quantity: Quantity) -> &'static [Role] {
         | Q::BatteryChargeRequest => &[Role::Battery],
         Q::PvDcPower => &[Role::Inverter, Role::Battery, Role::Pv],
         Q::LoadPower => &[Role::LoadMeter],
+        Q::LoadDcPower => &[Role::LoadMeter, Role::Inverter, Role::Battery],
         Q::LoadInPower | Q::LoadOutPower => &[Role::LoadMeter, Role::Inverter],
         Q::SiteSetpoint => &[Role::Inverter],
         Q::GeneratorRunning => &[Role::Generator, Role::GeneratorContact],
@@ -117,7 +120,9 @@ fn speakers(quantity: Quantity) -> &'static [Role] {
         | Q::PvLimit
         | Q::PvRating
         | Q::PvState
+        | Q::ChargerCurrent
         | Q::InverterPower
+        | Q::InverterDcCurrent
         | Q::InverterSetpoint
         | Q::InverterVoltage
         | Q::InverterFrequency
@@ -248,6 +253,7 @@ fn roles(devices: &[Resolved], authority: Watts, wired: &mut Wired) {
     wiring.battery.charge_voltage = site(Quantity::BatteryChargeLimitVoltage);
     wiring.battery.charge_request = site(Quantity::BatteryChargeRequest);
     wiring.pv_dc = site(Quantity::PvDcPower);
+    wiring.load_dc = site(Quantity::LoadDcPower);
     wiring.load = power(Quantity::LoadPower);
     wiring.load_out = power(Quantity::LoadOutPower);
     wiring.generator.running = site(Quantity::GeneratorRunning);
@@ -258,6 +264,18 @@ fn roles(devices: &[Resolved], authority: Watts, wired: &mut Wired) {
     wiring.generator.fault = site(Quantity::GeneratorFault);
     for device in devices.iter().filter(|device| device.has(Role::Inverter)) {
         wiring.inverters.push(inverter(device, signals, authority));
+    }
+    for device in devices.iter().filter(|device| device.has(Role::SolarCharger)) {
+        let current = Signal {
+            quantity: Quantity::ChargerCurrent,
+            phase: Phase::Total,
+            device: Some(device.name.clone()),
+        };
+        wiring.chargers.push(ChargerWiring {
+            name: device.name.clone(),
+            current: signals.find(&current),
+            rating: device.draft.max_current.unwrap_or_default(),
+        });
     }
     for device in devices.iter().filter(|device| device.has(Role::Pv)) {
         wiring.pv.push(PvWiring {
@@ -296,6 +314,7 @@ fn inverter(device: &Resolved, signals: &Signals, authority: Watts) -> InverterW
         },
         power: power(signals, Quantity::InverterPower, Some(&device.name), device.phases()),
         sustain: own(Quantity::InverterSustain),
+        dc_current: own(Quantity::InverterDcCurrent),
     }
 }
 

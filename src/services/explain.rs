@@ -147,6 +147,12 @@ pub fn words(published: &Published) -> String {
     for cut in &decision.overruled {
         let _ = writeln!(text, "Wanted: {}.", wanted(decision, cut));
     }
+    if let Some(by) = &decision.plan_by {
+        let _ = writeln!(text, "The plan is leased by {by}.");
+    }
+    for charger in &decision.chargers {
+        let _ = writeln!(text, "The solar charger {} may make {:.1} A.", charger.name, charger.amperes);
+    }
     if let Some(order) = &decision.order {
         let _ = writeln!(text, "{}.", standing(order));
     }

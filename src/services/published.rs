@@ -191,6 +191,15 @@ pub struct Decision {
     /// The operator's order for the battery, while one stands.
     #[serde(default)]
     pub order: Option<Standing>,
+    /// Who leases the plan's rung, while somebody does.
+    #[serde(default)]
+    pub plan_by: Option<String>,
+    /// What the inverters may charge the battery with in A, where a BMS limits it.
+    #[serde(default)]
+    pub charge_current: Option<f64>,
+    /// What each solar charger may make in A, where a BMS limits it.
+    #[serde(default)]
+    pub chargers: Vec<ChargerLimit>,
     /// What comes next.
     #[serde(default)]
     pub outlook: Outlook,
@@ -237,6 +246,15 @@ pub struct Outlook {
     pub resumes_at: Option<f64>,
     /// What would change the order, in a sentence without a full stop.
     pub changes: Option<String>,
+}
+
+/// What one solar charger may make.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChargerLimit {
+    /// The charger's name in the profile.
+    pub name: String,
+    /// Its share of the charge current, in A.
+    pub amperes: f64,
 }
 
 /// What one inverter is told, in W per phase, feeding the site positive.

@@ -84,6 +84,7 @@ impl Desk {
             },
             power: Default::default(),
             sustain: None,
+            dc_current: None,
         };
         inverter.power.total = id("inverter.power");
         wiring.inverters.push(inverter);

@@ -1,6 +1,6 @@
 //! What a decision may cost in allocations: nothing.
 
-use wattkeeper::control::policy::{Outage, PlanSlot, Policy, ScheduleWindow};
+use wattkeeper::control::policy::{Outage, PlanSlot, Policy, ScheduleWindow, Steer};
 use wattkeeper::control::site::Input;
 use wattkeeper::control::units::{Mono, Soc, Span, Wall};
 use wattkeeper::plant::physics::Params;
@@ -45,7 +45,7 @@ fn a_decision_with_schedule_plan_and_outages_allocates_nothing() {
         target: Soc::percent(80),
         allow_discharge: false,
     };
-    let slot = PlanSlot { start: JUNE, duration: Span::minutes(60), target: Soc::percent(70) };
+    let slot = PlanSlot { start: JUNE, duration: Span::minutes(60), steer: Steer::to(Soc::percent(70)) };
     let outage = Outage {
         start: JUNE + 900,
         duration: Span::minutes(5),

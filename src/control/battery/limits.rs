@@ -31,6 +31,8 @@ pub struct LimitInputs {
     pub pv_dc: Watts,
     /// The most there may be of it, which is charge already.
     pub pv_dc_most: Watts,
+    /// Measured loads on the DC bus: what they take does not reach the battery.
+    pub load_dc: Watts,
     /// Whether the inverter alone carries the site.
     pub island: bool,
 }
@@ -42,6 +44,10 @@ pub struct Limits {
     pub charge: Option<(Watts, Reason)>,
     /// Most discharge.
     pub discharge: Option<(Watts, Reason)>,
+    /// Where a BMS speaks: its charge current as it may be used, and what the voltage limit leaves of it.
+    pub current: Option<(MilliAmps, MilliAmps)>,
+    /// Where a BMS speaks: most charge of the battery from all sources together, at the DC side.
+    pub battery: Option<Watts>,
 }
 
 /// What the limits remember.
@@ -79,7 +85,7 @@ impl LimitMemory {
 
     /// The limits in force, most important cause first.
     pub fn step(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, now: Mono) -> Limits {
-        let mut limits = Limits { charge: None, discharge: None };
+        let mut limits = Limits { charge: None, discharge: None, current: None, battery: None };
         self.bms(policy, inputs, now, &mut limits);
         self.voltage_floor(policy, inputs, &mut limits);
         self.temperature(policy, inputs, now, &mut limits);
@@ -90,6 +96,8 @@ impl LimitMemory {
     fn bms(&mut self, policy: &BatteryPolicy, inputs: &LimitInputs, now: Mono, limits: &mut Limits) {
         let Some(stage) = inputs.bms else { return };
         let lost = (Watts::ZERO, Reason::BmsLost);
+        limits.current = Some((MilliAmps::ZERO, MilliAmps::ZERO));
+        limits.battery = Some(Watts::ZERO);
         if stage == Stage::Safe {
             limits.charge = Some(lost);
             if !(inputs.island && policy.island_without_bms) {
@@ -99,15 +107,25 @@ impl LimitMemory {
         }
         // A declared BMS whose limit is missing allows nothing.
         let (percent, of) = if stage == Stage::Degraded { (50, 100) } else { (100, 100) };
-        let ccl = inputs.charge_limit.unwrap_or(MilliAmps::ZERO).scaled(percent, of);
+        let told = inputs.charge_limit.unwrap_or(MilliAmps::ZERO);
+        // To some makers' packs 0 A does not mean stop, but no more than to keep them full.
+        let (told, ceiling) = match policy.at_zero_charge {
+            Some((voltage, current)) if inputs.charge_limit == Some(MilliAmps::ZERO) => {
+                (current, inputs.charge_voltage.map(|limit| limit.min(voltage)).or(Some(voltage)))
+            }
+            Some(_) | None => (told, inputs.charge_voltage),
+        };
+        // A voltage is never invented: the operator's own only lowers one that the BMS gives.
+        let ceiling = ceiling.map(|limit| policy.max_charge_voltage.map_or(limit, |most| limit.min(most)));
+        let ccl = told.scaled(percent, of);
         let dcl = inputs.discharge_limit.unwrap_or(MilliAmps::ZERO).scaled(percent, of);
         let Some(voltage) = inputs.voltage.map(|reading| reading.value).filter(|volts| volts.0 > 0) else {
             limits.charge = Some(lost);
             limits.discharge = Some(lost);
             return;
         };
-        let tapered = self.taper_charge(ccl, voltage, inputs.charge_voltage, now);
-        let reason = match inputs.charge_voltage {
+        let tapered = self.taper_charge(ccl, voltage, ceiling, now);
+        let reason = match ceiling {
             Some(limit) if tapered < ccl => Reason::VoltCeiling(limit),
             Some(_) | None => Reason::BmsCcl(ccl),
         };
@@ -122,8 +140,13 @@ impl LimitMemory {
         };
         let charge = charge.scaled(i64::from(policy.bms_charge_centi), 10_000);
         let discharge = discharge.scaled(i64::from(policy.bms_discharge_centi), 10_000);
-        limits.charge = Some(((charge - inputs.pv_dc_most).max(Watts::ZERO), reason));
-        limits.discharge = Some((discharge + inputs.pv_dc.scaled(90, 100), Reason::BmsDcl(dcl)));
+        let share = |current: MilliAmps| current.scaled(i64::from(policy.bms_charge_centi), 10_000);
+        limits.current = Some((share(ccl), share(tapered)));
+        limits.battery = Some(charge);
+        let beside = if charge > Watts::ZERO { inputs.load_dc } else { Watts::ZERO };
+        limits.charge = Some(((charge + beside - inputs.pv_dc_most).max(Watts::ZERO), reason));
+        let dc = inputs.pv_dc.scaled(90, 100) - inputs.load_dc;
+        limits.discharge = Some(((discharge + dc).max(Watts::ZERO), Reason::BmsDcl(dcl)));
     }
 
     /// Holds the voltage at the CVL by integrating: quickly down while above it, slowly up while below.
@@ -212,6 +235,7 @@ mod tests {
             bms: Some(Stage::Good),
             pv_dc: Watts::ZERO,
             pv_dc_most: Watts::ZERO,
+            load_dc: Watts::ZERO,
             island: false,
         }
     }
@@ -248,6 +272,39 @@ mod tests {
         let missing = LimitInputs { charge_limit: None, discharge_limit: None, ..inputs(51_200, 0, 0) };
         let limits = LimitMemory::default().step(&BatteryPolicy::default(), &missing, Mono::ZERO);
         assert_eq!((watts(limits.charge), watts(limits.discharge)), (0, 0));
+    }
+
+    #[test]
+    fn a_pack_to_which_no_amperes_do_not_mean_stop_is_kept_full_at_its_makers_voltage() {
+        let quirk = Some((MilliVolts(55_000), MilliAmps(40_000)));
+        let policy = BatteryPolicy { at_zero_charge: quirk, ..BatteryPolicy::default() };
+        let charge = |volts, limit| {
+            let mut memory = LimitMemory { at: Mono::ZERO, ..LimitMemory::default() };
+            let at = LimitInputs { charge_limit: limit, ..inputs(volts, 0, 0) };
+            watts(memory.step(&policy, &at, Mono::ZERO + Span::secs(1)).charge)
+        };
+        assert_eq!(charge(50_000, Some(MilliAmps::ZERO)), 2_000);
+        assert_eq!(charge(55_600, Some(MilliAmps::ZERO)), 0, "one percent above its voltage: at once");
+        assert_eq!(charge(50_000, None), 0, "a limit that is not told is none of its quirks");
+    }
+
+    #[test]
+    fn the_operators_charge_voltage_lowers_the_one_of_the_bms_and_invents_none() {
+        let policy =
+            BatteryPolicy { max_charge_voltage: Some(MilliVolts(54_000)), ..BatteryPolicy::default() };
+        let charge = |limit: Option<i32>| {
+            let at = LimitInputs { charge_voltage: limit.map(MilliVolts), ..inputs(55_000, 100_000, 0) };
+            watts(LimitMemory::default().step(&policy, &at, Mono::ZERO + Span::secs(1)).charge)
+        };
+        assert_eq!(charge(Some(56_000)), 0);
+        assert_eq!(charge(None), 5_500);
+    }
+
+    #[test]
+    fn measured_dc_loads_make_room_for_charge_and_take_from_discharge() {
+        let dc = LimitInputs { load_dc: Watts(500), ..inputs(50_000, 100_000, 100_000) };
+        let limits = LimitMemory::default().step(&BatteryPolicy::default(), &dc, Mono::ZERO);
+        assert_eq!((watts(limits.charge), watts(limits.discharge)), (5_500, 4_000));
     }
 
     #[test]

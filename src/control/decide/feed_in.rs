@@ -48,7 +48,15 @@ pub(super) fn pv_limit(
         None => curtail.forget(),
     }
     // In island the inverter steers PV by its frequency; a generator must not be fed.
-    let export = if known.generator_active { Some(Watts::ZERO) } else { policy.grid.export_limit };
+    let own = -policy.grid.setpoint;
+    let export = if known.generator_active {
+        Some(Watts::ZERO)
+    } else if policy.grid.feed_in_ac {
+        known.export_limit
+    } else {
+        // Nothing but what the setpoint itself feeds in.
+        Some(known.export_limit.map_or(own, |limit| own.min(limit)).max(Watts::ZERO))
+    };
     let steered = known.generator_active || !known.sensed.island;
     let room = export.filter(|_| steered).map(|export| Room {
         export,

@@ -10,7 +10,7 @@ use crate::control::share;
 use crate::control::units::{MilliVolts, Mono, Soc, Span, Watts};
 use crate::control::wiring::Wiring;
 
-use super::Memory;
+use super::{Memory, charging};
 
 /// What inverters pass on to the loads on their outputs is no more than this many ratings; other words about it are
 /// nonsense, and would move every limit of the battery with them.
@@ -33,6 +33,12 @@ pub(super) struct Known {
     /// The most there may be of it, which charging must leave room for.
     pub pv_dc_most: Watts,
     pub pv_ac: Watts,
+    /// Measured loads on the DC bus.
+    pub load_dc: Watts,
+    /// Most export in force.
+    pub export_limit: Option<Watts>,
+    /// What DC-coupled PV makes beyond loads and battery may leave the site.
+    pub feed_in_dc: bool,
     pub generator_active: bool,
     /// Phases with an inverter that answers.
     pub controlled: [bool; 3],
@@ -98,11 +104,9 @@ pub(super) fn sense(
     } else {
         None
     };
-    let pv_dc = recent(image.watts(wiring.pv_dc)).max(Watts::ZERO);
-    let pv_dc_most = image
-        .watts(wiring.pv_dc)
-        .filter(|reading| reading.age(now) <= policy.trust.pv.safe)
-        .map_or(Watts::ZERO, |reading| reading.value.max(Watts::ZERO));
+    let voltage = image.volts(wiring.battery.voltage).filter(|reading| reading.age(now) <= Span::secs(60));
+    let (pv_dc, pv_dc_most) = charging::pv_dc(policy, wiring, image, voltage, now);
+    let load_dc = recent(image.watts(wiring.load_dc)).max(Watts::ZERO);
     let pv_ac = wiring
         .pv
         .iter()
@@ -110,9 +114,9 @@ pub(super) fn sense(
         .map(|power| share::total(power.phases))
         .sum::<Watts>()
         .max(Watts::ZERO);
-    let voltage = image.volts(wiring.battery.voltage).filter(|reading| reading.age(now) <= Span::secs(60));
     let request = image.flag(wiring.battery.charge_request);
     let charge_request = request.is_some_and(|flag| flag.value && flag.age(now) <= policy.trust.bms.safe);
+    let feed_in_dc = policy.grid.feed_in_dc && !sensed.island && !generator_active;
     Known {
         sensed,
         soc,
@@ -123,6 +127,9 @@ pub(super) fn sense(
         pv_dc,
         pv_dc_most,
         pv_ac,
+        load_dc,
+        export_limit: policy.grid.export_limit,
+        feed_in_dc,
         generator_active,
         controlled,
         split,

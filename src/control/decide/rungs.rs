@@ -3,7 +3,7 @@
 use crate::control::battery::limits::Limits;
 use crate::control::decision::GuardState;
 use crate::control::ladder::Ladder;
-use crate::control::policy::{GuardKind, Policy, Shave};
+use crate::control::policy::{Caps, GuardKind, Policy, Shave};
 use crate::control::reading::Stage;
 use crate::control::reason::{End, Reason, Source, Tier};
 use crate::control::senses::Sensed;
@@ -122,6 +122,41 @@ pub(super) fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Mem
                 ladder.at_most(tier, load + limit, Reason::ExportLimit(limit));
             }
         }
+    }
+    ladder.rung(tier);
+}
+
+/// Tier 6, and only while a plan has control: what it keeps the battery from. Where the load is not known, what hangs on
+/// it is not allowed at all.
+pub(super) fn caps_rung(
+    ladder: &mut Ladder,
+    tier: Tier,
+    reason: Reason,
+    caps: Caps,
+    memory: &Memory,
+    known: &mut Known,
+) {
+    if caps == Caps::default() {
+        return;
+    }
+    if let Some(most) = caps.max_charge {
+        ladder.at_least(tier, -most - known.load_out_sure, reason);
+    }
+    if let Some(most) = caps.max_discharge {
+        ladder.at_most(tier, most - known.load_out, reason);
+    }
+    let load = memory.regulator.load().map(share::total);
+    if caps.no_grid_charge {
+        let surplus = load.map_or(Watts::ZERO, |load| load.min(Watts::ZERO));
+        ladder.at_least(tier, surplus - known.load_out_sure, reason);
+    }
+    if caps.no_battery_export {
+        let most = load.map_or(Watts::ZERO, |load| load.max(Watts::ZERO));
+        ladder.at_most(tier, most, reason);
+    }
+    if let Some(limit) = caps.export_limit {
+        ladder.at_most(tier, load.map_or(Watts::ZERO, |load| load + limit), reason);
+        known.export_limit = Some(known.export_limit.map_or(limit, |other| other.min(limit)));
     }
     ladder.rung(tier);
 }

@@ -29,6 +29,7 @@ pub(super) fn wanted(
     known: &Known,
     ladder: &Ladder,
     claim: Option<Claim>,
+    surplus: Option<Watts>,
 ) -> Wish {
     let regulator = &memory.regulator;
     let all = |power: Watts| share::scale([Watts::ZERO; 3], power, known.controlled);
@@ -67,7 +68,7 @@ pub(super) fn wanted(
         }
         Some(_) | None => [Watts::ZERO; 3],
     };
-    if let Some(Claim { tier, reason, act }) = claim {
+    if let Some(Claim { tier, reason, act, .. }) = claim {
         match act {
             Act::Grid(setpoint) => return Wish { tier, reason, phases: toward(setpoint) },
             Act::Charge => return Wish { tier, reason, phases: all(ladder.low()) },
@@ -79,7 +80,15 @@ pub(super) fn wanted(
         }
     }
     let setpoint = policy.grid.setpoint;
-    Wish { tier: Tier::Default, reason: Reason::SelfConsumption(setpoint), phases: toward(setpoint) }
+    let phases = toward(setpoint);
+    match surplus.filter(|surplus| *surplus > share::total(phases) && regulator.load().is_some()) {
+        Some(surplus) => Wish {
+            tier: Tier::Default,
+            reason: Reason::FeedInDc(surplus),
+            phases: share::scale(phases, surplus, known.controlled),
+        },
+        None => Wish { tier: Tier::Default, reason: Reason::SelfConsumption(setpoint), phases },
+    }
 }
 
 /// What a slow charge asks of the inverters; what their output takes comes on top.

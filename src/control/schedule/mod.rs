@@ -6,6 +6,7 @@
 
 pub mod approach;
 pub mod clock;
+pub mod lease;
 pub mod outage;
 pub mod plan;
 pub mod window;
@@ -13,11 +14,12 @@ pub mod window;
 use serde::{Deserialize, Serialize};
 
 use super::decision::{TimedState, TimedView};
-use super::policy::{GuardKind, Policy};
+use super::policy::{Caps, GuardKind, Policy};
 use super::reason::{Reason, Tier};
 use super::units::{Mono, Soc, Wall, Watts};
 use approach::Approach;
 use clock::ClockTrust;
+use lease::Leases;
 use plan::PlanMemory;
 use window::Windows;
 
@@ -36,6 +38,8 @@ pub struct Timed {
     window: Approach,
     outage: Approach,
     plan: PlanMemory,
+    /// Plans from elsewhere.
+    pub leases: Leases,
 }
 
 /// What they look at.
@@ -58,6 +62,8 @@ pub struct Claim {
     pub reason: Reason,
     /// What.
     pub act: Act,
+    /// What it forbids beside; a plan does.
+    pub caps: Option<Caps>,
 }
 
 /// What a claim wants of the battery.
@@ -93,20 +99,21 @@ impl Timed {
         view: &mut TimedView,
     ) -> Option<Claim> {
         *view = TimedView::default();
-        if policy.schedule.is_empty() && policy.plan.is_empty() && policy.outage.is_empty() {
+        let leased = !self.leases.is_empty();
+        if policy.schedule.is_empty() && policy.plan.is_empty() && policy.outage.is_empty() && !leased {
             return None;
         }
-        let Some(wall) = self.clock.step(inputs.wall, now) else {
-            let waits = |none: bool| if none { TimedState::Off } else { TimedState::NoClock };
-            view.schedule = waits(policy.schedule.is_empty());
-            view.plan = waits(policy.plan.is_empty());
-            view.outage = waits(policy.outage.is_empty());
-            return None;
-        };
+        let wall = self.clock.step(inputs.wall, now);
         let compatible = policy.battery.guard == GuardKind::VictronCompatible;
-        let window = self.windows.step(&policy.schedule, compatible, wall);
-        let slot = plan::current(&policy.plan, wall);
-        let outage = outage::current(&policy.outage, wall);
+        let window = wall.and_then(|wall| self.windows.step(&policy.schedule, compatible, wall));
+        let outage = wall.and_then(|wall| outage::current(&policy.outage, wall));
+        // Who leases the rung goes before the plan of the profile.
+        let lease = self.leases.current(wall, now);
+        let slot = match lease {
+            Some((_, current)) => Some(current),
+            None => wall.and_then(|wall| plan::current(&policy.plan, wall)),
+        };
+        view.plan_by = lease.map(|(by, _)| by);
         view.target = window.map(|open| open.window.target);
         // The incumbent's numbers are plan 0, outage 10, schedule 20. Here what people asked for outranks what a
         // plan computed, and an outage, which is announced, outranks what is usual.
@@ -127,7 +134,13 @@ impl Timed {
                 Who::Outage => outage.is_some(),
                 Who::Plan => slot.is_some(),
             };
+            let none = match who {
+                Who::Schedule => policy.schedule.is_empty(),
+                Who::Outage => policy.outage.is_empty(),
+                Who::Plan => policy.plan.is_empty(),
+            };
             *state = match inputs.soc {
+                _ if !due && wall.is_none() && !none => TimedState::NoClock,
                 _ if !due => TimedState::Off,
                 _ if !inputs.free => TimedState::Mode,
                 None => TimedState::NoSoc,
@@ -137,7 +150,7 @@ impl Timed {
                         Who::Schedule => window.map(|open| window::claim(open, &mut self.window, soc)),
                         Who::Outage => outage.map(|outage| outage::claim(outage, &mut self.outage, soc)),
                         Who::Plan => {
-                            slot.and_then(|slot| self.plan.claim(slot, policy.battery.capacity, soc, wall))
+                            slot.and_then(|slot| self.plan.claim(slot, policy.battery.capacity, soc))
                         }
                     };
                     match (claim, who) {

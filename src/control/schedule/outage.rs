@@ -36,5 +36,5 @@ pub fn claim(outage: &Outage, memory: &mut Approach, soc: Soc) -> Claim {
         // 80 % of the DC PV at the level, 5 % more for each percent above.
         Act::Hold(8_000_i64.saturating_add(i64::from(above.max(0)).saturating_mul(5)))
     };
-    Claim { tier: Tier::Schedule, reason: Reason::OutagePrepare(level), act }
+    Claim { tier: Tier::Schedule, reason: Reason::OutagePrepare(level), act, caps: None }
 }

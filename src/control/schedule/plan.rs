@@ -1,20 +1,26 @@
-//! The economic plan: slots of time, each with a charge to be at when it ends.
+//! The economic plan: slots of time, each with what it wants of the battery and what it forbids.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Claim};
-use crate::control::policy::PlanSlot;
+use crate::control::policy::{PlanAct, PlanSlot, Steer};
 use crate::control::reason::{Reason, Tier};
 use crate::control::units::{Soc, Wall, WattHours, Watts};
 
 /// The rate is computed anew when the charge has moved this much, in 0.01 %.
 const STEP: i32 = 10;
 
-/// A slot and its place in the plan.
+/// What the plan says now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Current {
-    place: u8,
-    slot: PlanSlot,
+    /// Place in the plan; none for what somebody leases now.
+    pub place: Option<u8>,
+    /// What tells this occasion from others.
+    pub began: i64,
+    /// Seconds until it ends.
+    pub left: i64,
+    /// What it wants.
+    pub steer: Steer,
 }
 
 /// Where the battery is going.
@@ -43,7 +49,8 @@ pub struct PlanMemory {
 pub fn current(slots: &[PlanSlot], wall: Wall) -> Option<Current> {
     let within = |slot: &PlanSlot| (slot.start..end(slot)).contains(&wall.utc);
     let (place, slot) = (0u8..).zip(slots).find(|(_, slot)| within(slot))?;
-    Some(Current { place, slot: *slot })
+    let left = end(slot).saturating_sub(wall.utc);
+    Some(Current { place: Some(place), began: slot.start, left, steer: slot.steer })
 }
 
 fn end(slot: &PlanSlot) -> i64 {
@@ -51,20 +58,25 @@ fn end(slot: &PlanSlot) -> i64 {
 }
 
 impl PlanMemory {
-    /// What the slot wants; nothing when the capacity, and with it the rate, is unknown.
-    pub fn claim(
-        &mut self,
-        current: Current,
-        capacity: Option<WattHours>,
-        soc: Soc,
-        wall: Wall,
-    ) -> Option<Claim> {
-        let capacity = capacity?;
-        let Current { place, slot } = current;
-        let missing = slot.target.centi().saturating_sub(soc.centi());
+    /// What it wants; nothing when it goes to a charge and the capacity, and with it the rate, is unknown.
+    pub fn claim(&mut self, current: Current, capacity: Option<WattHours>, soc: Soc) -> Option<Claim> {
+        let Current { place, began, left, steer } = current;
+        let act = match steer.act {
+            PlanAct::Free => Act::Free,
+            PlanAct::Setpoint(setpoint) => Act::Grid(setpoint),
+            PlanAct::Power(power) => Act::Power(power),
+            PlanAct::Target(target) => Act::Power(self.toward(target, began, left, capacity?, soc)),
+        };
+        let reason = Reason::Plan { slot: place, act: steer.act };
+        Some(Claim { tier: Tier::Plan, reason, act, caps: Some(steer.caps) })
+    }
+
+    /// The battery power that goes to a charge.
+    fn toward(&mut self, target: Soc, began: i64, left: i64, capacity: WattHours, soc: Soc) -> Watts {
+        let missing = target.centi().saturating_sub(soc.centi());
         let before = *self;
-        let new = self.of != Some((slot.start, slot.target));
-        self.of = Some((slot.start, slot.target));
+        let new = self.of != Some((began, target));
+        self.of = Some((began, target));
         self.going = match self.going {
             _ if new => toward(missing),
             Going::Up if missing > 0 => Going::Up,
@@ -76,15 +88,13 @@ impl PlanMemory {
         let moved = soc.centi().saturating_sub(self.at.centi()).abs() >= STEP;
         if new || moved || self.going != before.going {
             self.at = soc;
-            self.rate = rate(missing, capacity, end(&slot).saturating_sub(wall.utc));
+            self.rate = rate(missing, capacity, left);
         }
-        let power = match self.going {
+        match self.going {
             Going::Up => -self.rate,
             Going::Down => self.rate,
             Going::Nowhere => Watts::ZERO,
-        };
-        let reason = Reason::Plan { slot: place, target: slot.target };
-        Some(Claim { tier: Tier::Plan, reason, act: Act::Power(power) })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tables are small numbers")]
 
 use super::*;
-use crate::control::policy::{BatteryPolicy, Outage, PlanSlot, ScheduleWindow};
+use crate::control::policy::{BatteryPolicy, Outage, PlanSlot, ScheduleWindow, Steer};
 use crate::control::units::{Span, WattHours};
 
 /// 2026-03-29 00:00 UTC, a Sunday: at 01:00 UTC Berlin goes from +1 to +2 hours.
@@ -297,16 +297,18 @@ fn preparation_for_an_outage_charges_to_its_level_and_holds_it() {
 #[test]
 fn a_plan_moves_the_charge_at_the_rate_that_arrives_in_time() {
     let wall = |elapsed| Wall { utc: JUNE + elapsed, offset: 0, valid: true };
-    let slot = |target| PlanSlot { start: JUNE, duration: Span::minutes(60), target: Soc::percent(target) };
+    let slot = |target| PlanSlot {
+        start: JUNE,
+        duration: Span::minutes(60),
+        steer: Steer::to(Soc::percent(target)),
+    };
     for (target, soc, elapsed, expected) in
         [(60, 50, 5, -1_001), (40, 50, 5, 1_001), (50, 50, 5, 0), (60, 50, 1_800, -2_000)]
     {
         let current = plan::current(&[slot(target)], wall(elapsed)).unwrap();
-        let claim = PlanMemory::default()
-            .claim(current, Some(WattHours(10_000)), Soc::percent(soc), wall(elapsed))
-            .unwrap();
+        let claim = PlanMemory::default().claim(current, Some(WattHours(10_000)), Soc::percent(soc)).unwrap();
         assert_eq!(claim.act, Act::Power(Watts(expected)), "{target} {soc} {elapsed}");
-        assert_eq!(PlanMemory::default().claim(current, None, Soc::percent(soc), wall(elapsed)), None);
+        assert_eq!(PlanMemory::default().claim(current, None, Soc::percent(soc)), None);
     }
     assert!(plan::current(&[slot(60)], wall(-1)).is_none());
     assert!(plan::current(&[slot(60)], wall(3_600)).is_none());
@@ -314,7 +316,7 @@ fn a_plan_moves_the_charge_at_the_rate_that_arrives_in_time() {
 
 #[test]
 fn a_plan_keeps_its_rate_until_the_charge_moves_and_rests_at_its_target() {
-    let slot = PlanSlot { start: JUNE, duration: Span::minutes(60), target: Soc::percent(60) };
+    let slot = PlanSlot { start: JUNE, duration: Span::minutes(60), steer: Steer::to(Soc::percent(60)) };
     let mut memory = PlanMemory::default();
     for (elapsed, soc, expected) in [
         (0, "50", -1_000),
@@ -328,7 +330,7 @@ fn a_plan_keeps_its_rate_until_the_charge_moves_and_rests_at_its_target() {
     ] {
         let wall = Wall { utc: JUNE + elapsed, offset: 0, valid: true };
         let current = plan::current(&[slot], wall).unwrap();
-        let claim = memory.claim(current, Some(WattHours(10_000)), centi(soc), wall).unwrap();
+        let claim = memory.claim(current, Some(WattHours(10_000)), centi(soc)).unwrap();
         assert_eq!(claim.act, Act::Power(Watts(expected)), "{elapsed} {soc}");
     }
 }
@@ -338,7 +340,7 @@ fn all_three(guard: GuardKind) -> Policy {
     Policy {
         battery: BatteryPolicy { guard, capacity: Some(WattHours(10_000)), ..BatteryPolicy::default() },
         schedule: vec![daily("00:00", 60, 80)],
-        plan: vec![PlanSlot { start: JUNE, duration: Span::minutes(60), target: Soc::percent(60) }],
+        plan: vec![PlanSlot { start: JUNE, duration: Span::minutes(60), steer: Steer::to(Soc::percent(60)) }],
         outage: vec![Outage {
             start: JUNE + 3_600,
             duration: Span::minutes(60),

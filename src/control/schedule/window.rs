@@ -150,5 +150,5 @@ pub fn claim(open: Open, memory: &mut Approach, soc: Soc) -> Claim {
         // 80 % at the target, 95 % from one percent above: losses are covered, and the charge drifts upward.
         Act::Hold(8_000_i64.saturating_add(i64::from(above.clamp(0, 100)).saturating_mul(15)))
     };
-    Claim { tier: Tier::Schedule, reason: Reason::Sched { window: place, target }, act }
+    Claim { tier: Tier::Schedule, reason: Reason::Sched { window: place, target }, act, caps: None }
 }

@@ -353,6 +353,14 @@ fn ordering(device: &Resolved, offer: &Offer, findings: &mut Findings<'_>) {
             way_out,
         );
     }
+    if draft.roles.contains(&Role::SolarCharger) && draft.max_current.is_none() {
+        let key = format!("device.{}.max_current", device.name);
+        findings.refuse(
+            &key,
+            "the most this solar charger can make is not known, so the charge current could not be shared out",
+            format!("{} (its nameplate)", findings.write(&key, "\"100 A\"")),
+        );
+    }
     if told(ControlKind::PvLimit) && draft.roles.contains(&Role::Pv) && draft.rating.is_none() {
         findings.refuse(
             &format!("device.{}.rating", device.name),

@@ -1,6 +1,6 @@
 //! What a policy needs to know and to reach, and whether any device provides it.
 
-use crate::control::policy::{MAX_INVERTERS, MAX_PV, PhaseMode};
+use crate::control::policy::{MAX_CHARGERS, MAX_INVERTERS, MAX_PV, PhaseMode};
 use crate::control::wiring::ActuatorKind;
 use crate::profile::draft::{Bms, Draft, Role};
 use crate::profile::wire::{Resolved, Wired, rivals, starter};
@@ -36,7 +36,9 @@ fn parts(devices: &[Resolved], findings: &mut Findings<'_>) {
             format!("{way_out}, or leave the role with {last} alone"),
         );
     }
-    for (role, most) in [(Role::Inverter, MAX_INVERTERS), (Role::Pv, MAX_PV)] {
+    for (role, most) in
+        [(Role::Inverter, MAX_INVERTERS), (Role::Pv, MAX_PV), (Role::SolarCharger, MAX_CHARGERS)]
+    {
         let mut holders = devices.iter().filter(|device| device.draft.roles.contains(&role)).skip(most);
         if let Some(device) = holders.next() {
             let key = format!("device.{}.roles", device.name);

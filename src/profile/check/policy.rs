@@ -104,6 +104,22 @@ fn battery(draft: &Draft, findings: &mut Findings<'_>) {
             ),
         );
     }
+    for (present, missing, leaf, example) in [
+        (draft.zero_charge_voltage.is_some(), draft.zero_charge_current.is_none(), "current", "\"40 A\""),
+        (draft.zero_charge_current.is_some(), draft.zero_charge_voltage.is_none(), "voltage", "\"55 V\""),
+    ] {
+        if present && missing {
+            let key = format!("policy.battery.zero_charge.{leaf}");
+            findings.refuse(
+                &key,
+                format!("what a charge limit of 0 A means is said without its {leaf}"),
+                format!(
+                    "{}, as the maker of the pack says, or remove zero_charge",
+                    findings.write(&key, example)
+                ),
+            );
+        }
+    }
     if let (Some(low), Some(high)) = (draft.temperature_min, draft.temperature_max)
         && low >= high
     {
@@ -337,6 +353,7 @@ pub fn build(draft: &Draft, devices: &[Resolved], wired: &Wired, effective: &Eff
         Bms::Required => Some(true),
         Bms::None => Some(false),
     };
+    policy.battery.at_zero_charge = draft.zero_charge_voltage.zip(draft.zero_charge_current);
     policy.battery.temperature = match (draft.temperature_min, draft.temperature_max) {
         (None, None) => None,
         (low, high) => Some((low.unwrap_or(DeciCelsius::MIN), high.unwrap_or(DeciCelsius::MAX))),

@@ -1,6 +1,6 @@
 //! Charge windows, plan and announced outages: whole, few enough, and not two slots of the plan at once.
 
-use crate::control::policy::{Outage, PlanSlot};
+use crate::control::policy::{Caps, Outage, PlanSlot};
 use crate::control::schedule::{MAX_OUTAGES, MAX_SLOTS, MAX_WINDOWS};
 use crate::profile::draft::Draft;
 use crate::profile::value::print_moment;
@@ -20,9 +20,15 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
         let keys = [
             ("start", slot.start.is_none(), "\"2026-06-01T12:00:00Z\""),
             ("duration", slot.duration.is_none(), "\"1h\""),
-            ("target", slot.target.is_none(), "80"),
+            ("target", slot.wishes() == 0 && slot.caps == Caps::default(), "80"),
         ];
         missing(&format!("policy.plan.{name}"), "slot", &keys, findings);
+        if slot.wishes() > 1 {
+            let leaf = if slot.power.is_some() { "power" } else { "setpoint" };
+            let key = format!("policy.plan.{name}.{leaf}");
+            let way_out = format!("{}, or the other wishes of the slot", findings.remove(&key));
+            findings.refuse(&key, "one slot can steer to one of target, setpoint and power only", way_out);
+        }
     }
     for (name, outage) in &draft.outage {
         let keys = [
@@ -35,7 +41,8 @@ pub fn compare(draft: &Draft, findings: &mut Findings<'_>) {
     few("policy.schedule", draft.schedule.keys().nth(MAX_WINDOWS), MAX_WINDOWS, findings);
     few("policy.plan", draft.plan.keys().nth(MAX_SLOTS), MAX_SLOTS, findings);
     few("policy.outage", draft.outage.keys().nth(MAX_OUTAGES), MAX_OUTAGES, findings);
-    if !draft.plan.is_empty() && draft.policy.battery.capacity.is_none() {
+    let to_charge = draft.plan.values().any(|slot| slot.target.is_some());
+    if to_charge && draft.policy.battery.capacity.is_none() {
         findings.refuse(
             "policy.battery.capacity",
             "a plan turns percent into power, and needs the battery's capacity for it",

@@ -1,5 +1,6 @@
 //! Scenario files: what they say, as types. Reading is in [`read`]; every mistake has its line.
 
+mod orders;
 pub(crate) mod read;
 mod steps;
 pub(crate) mod tree;
@@ -8,6 +9,7 @@ pub(crate) mod words;
 
 use std::path::PathBuf;
 
+use crate::control::schedule::lease::Lease;
 use crate::control::site::OperatorOrder;
 use crate::control::units::Span;
 
@@ -51,6 +53,15 @@ pub(crate) struct Case {
     pub steps: Vec<Step>,
 }
 
+/// What somebody orders.
+#[derive(Clone, Debug)]
+pub(crate) enum Ordered {
+    /// An operator, of battery or generator.
+    Operator(OperatorOrder),
+    /// A program, of the plan.
+    Lease(Box<Lease>),
+}
+
 /// One thing that happens, perhaps several times.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -60,7 +71,7 @@ pub(crate) struct Step {
     pub given: Vec<Given>,
     pub plant: Vec<Given>,
     pub set: Vec<Setting>,
-    pub orders: Vec<OperatorOrder>,
+    pub orders: Vec<Ordered>,
     pub events: Vec<Event>,
     pub expect: Vec<Expect>,
     pub within: Within,

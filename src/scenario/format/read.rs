@@ -71,6 +71,11 @@ impl Reader {
         Self { file: path.display().to_string(), folder, mistakes: Vec::new() }
     }
 
+    /// How many were found so far.
+    pub(super) fn mistakes(&self) -> usize {
+        self.mistakes.len()
+    }
+
     pub(super) fn mistake(
         &mut self,
         line: usize,

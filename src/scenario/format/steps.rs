@@ -1,11 +1,9 @@
 //! The steps of a case: what happens when, what people order, what befalls the controller.
 
-use crate::control::orders::{BatteryOrder, Wish};
-use crate::control::site::{Manual, OperatorOrder};
-use crate::control::units::{Span, Watts};
+use crate::control::units::Span;
 
 use super::read::Reader;
-use super::tree::{Entry, Kind, Tree};
+use super::tree::{Kind, Tree};
 use super::{Event, Step, Within, words};
 
 const STEP_KEYS: [&str; 11] =
@@ -76,60 +74,6 @@ impl Reader {
         let events = several(tree.get("event")).into_iter().filter_map(|event| self.event(event)).collect();
         let within = self.within(tree).unwrap_or(within);
         Step { line: tree.line, at, every, given, plant, set, orders, events, expect, within, until_next }
-    }
-
-    fn order(&mut self, tree: &Tree) -> Option<OperatorOrder> {
-        let way_out = "write { generator = \"run\" | \"off\" | \"auto\" | \"acknowledge\", for = \"1h\" }, { \"generator.auto\" = false } or { battery = \"hold\" | \"charge\" | \"discharge\" | \"setpoint\" | \"release\", power = 1000, for = \"1h\", use_reserve = true }";
-        let Some(entries) = tree.entries() else {
-            self.mistake(tree.line, "order", format!("{} is no order", tree.what()), way_out);
-            return None;
-        };
-        let lasts = self.span(tree, "for");
-        let power = match tree.get("power").map(|power| &power.kind) {
-            Some(Kind::Number(power)) => Some(Watts::saturated(power.round() as i64)),
-            _ => None,
-        };
-        let use_reserve = matches!(tree.get("use_reserve").map(|flag| &flag.kind), Some(Kind::Flag(true)));
-        let battery = |wish| BatteryOrder { wish, lasts, use_reserve };
-        let mut order = None;
-        let beside = ["for", "power", "use_reserve"];
-        let flat: Vec<Entry> =
-            entries.iter().filter(|entry| !beside.contains(&entry.key.as_str())).cloned().collect();
-        let flat = Tree { line: tree.line, kind: Kind::Table(flat) };
-        for entry in self.flat(&flat, &|_| false) {
-            let read = match (entry.key.as_str(), &entry.value.kind) {
-                ("generator", Kind::Text(word)) => match word.as_str() {
-                    "run" => Some(OperatorOrder::Generator { manual: Manual::Run, lasts }),
-                    "off" => Some(OperatorOrder::Generator { manual: Manual::Off, lasts }),
-                    "auto" => Some(OperatorOrder::Generator { manual: Manual::Auto, lasts }),
-                    "acknowledge" => Some(OperatorOrder::GeneratorAcknowledge),
-                    _ => None,
-                },
-                ("battery", Kind::Text(word)) => match (word.as_str(), power) {
-                    ("release", None) => Some(OperatorOrder::Battery(None)),
-                    ("hold", None) => Some(OperatorOrder::Battery(Some(battery(Wish::Hold)))),
-                    ("charge", power) => Some(OperatorOrder::Battery(Some(battery(Wish::Charge(power))))),
-                    ("discharge", Some(power)) => {
-                        Some(OperatorOrder::Battery(Some(battery(Wish::Discharge(power)))))
-                    }
-                    ("setpoint", Some(power)) => {
-                        Some(OperatorOrder::Battery(Some(battery(Wish::Setpoint(power)))))
-                    }
-                    _ => None,
-                },
-                ("generator.auto", Kind::Flag(auto)) => Some(OperatorOrder::GeneratorAuto(*auto)),
-                _ => None,
-            };
-            if read.is_none() || order.is_some() {
-                let cause = format!("{} = {} is no order this site takes", entry.key, entry.value.written());
-                self.mistake(entry.line, "order", cause, way_out);
-            }
-            order = read.or(order);
-        }
-        if order.is_none() && flat.entries().is_some_and(<[Entry]>::is_empty) {
-            self.mistake(tree.line, "order", "an empty order", way_out);
-        }
-        order
     }
 
     fn event(&mut self, tree: &Tree) -> Option<Event> {

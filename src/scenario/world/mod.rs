@@ -17,7 +17,7 @@ use crate::control::units::{Mono, Span, Wall};
 use crate::device::mistake::Mistake;
 use crate::profile::Checked;
 
-use super::format::{Case, Event, Given, Setting, Step};
+use super::format::{Case, Event, Given, Ordered, Setting, Step};
 use devices::Devices;
 use feed::{Feed, Sample};
 use plant::Loop;
@@ -138,7 +138,10 @@ impl<'a> World<'a> {
             self.reload(&step.set)?;
         }
         for order in &step.orders {
-            self.handle(&Input::Operator(*order, Actor::default()));
+            self.handle(&match order {
+                Ordered::Operator(order) => Input::Operator(*order, Actor::default()),
+                Ordered::Lease(lease) => Input::Lease(lease.clone()),
+            });
         }
         Ok(())
     }

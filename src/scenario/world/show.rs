@@ -3,7 +3,7 @@
 use crate::control::decision::ForcedCharge;
 use crate::control::input::Order;
 use crate::control::schedule::window;
-use crate::control::units::{Soc, Watts};
+use crate::control::units::{MilliAmps, Soc, Watts};
 use crate::control::wiring::ActuatorKind;
 use crate::device::mistake::Mistake;
 
@@ -13,19 +13,10 @@ use super::World;
 
 /// Outputs of the format that this version does not have yet. Expecting one is a mistake: it would be true of
 /// nothing.
-const NOT_YET: [&str; 8] = [
-    "grid.export_limit",
-    "relay.*",
-    "wire.*",
-    "inverter.*.charge_limit_current",
-    "inverter.charge_limit_current",
-    "charger.*",
-    "battery.*.order",
-    "state",
-];
+const NOT_YET: [&str; 4] = ["relay.*", "wire.*", "battery.*.order", "state"];
 
 /// Outputs without a device's name in them.
-const PLAIN: [&str; 36] = [
+const PLAIN: [&str; 40] = [
     "battery.order",
     "battery.max_charge",
     "battery.max_discharge",
@@ -33,6 +24,9 @@ const PLAIN: [&str; 36] = [
     "battery.forced_charge",
     "pv.limit",
     "grid.setpoint",
+    "grid.export_limit",
+    "inverter.charge_limit_current",
+    "charger.NAME.charge_limit_current",
     "guard.state",
     "guard.floor",
     "guard.limit",
@@ -43,6 +37,7 @@ const PLAIN: [&str; 36] = [
     "schedule.target",
     "schedule.next",
     "plan.state",
+    "plan.by",
     "outage.state",
     "generator.command",
     "generator.load_permit",
@@ -144,6 +139,10 @@ impl World<'_> {
                 Some(Some(Order::Setpoint(setpoint))) => watts(setpoint),
                 _ => decision.grid_setpoint.map_or(Found::Unknown, watts),
             }),
+            "grid.export_limit" => Some(decision.export_limit.map_or_else(|| word("none"), watts)),
+            "inverter.charge_limit_current" => {
+                Some(decision.charge_current.map_or_else(|| word("none"), amperes))
+            }
             "guard.state" => Some(word(decision.guard.name())),
             "guard.floor" => Some(decision.floor.map_or(Found::Unknown, percent)),
             "guard.limit" => Some(decision.limit.map_or(Found::Unknown, percent)),
@@ -154,6 +153,7 @@ impl World<'_> {
             "schedule.target" => Some(decision.timed.target.map_or(Found::Unknown, percent)),
             "schedule.next" => Some(self.next_window()),
             "plan.state" => Some(word(decision.timed.plan.name())),
+            "plan.by" => Some(word(decision.timed.plan_by.as_deref().unwrap_or("none"))),
             "outage.state" => Some(word(decision.timed.outage.name())),
             "generator.command" => Some(Found::Flag(self.devices.contact().unwrap_or(generator.command))),
             "generator.load_permit" => Some(Found::Flag(generator.load_permit)),
@@ -178,7 +178,7 @@ impl World<'_> {
             "writes.persistent" => Some(Found::Number(f64::from(self.devices.wearing_writes()))),
             "mistakes" => words(self.refused.clone()),
             "replay" => Some(word(if self.same { "same" } else { "different" })),
-            _ => self.inverter_order(name),
+            _ => self.charger_limit(name).or_else(|| self.inverter_order(name)),
         }
     }
 
@@ -222,6 +222,14 @@ impl World<'_> {
         }
     }
 
+    /// `charger.NAME.charge_limit_current`.
+    fn charger_limit(&self, name: &str) -> Option<Found> {
+        let device = name.strip_prefix("charger.")?.strip_suffix(".charge_limit_current")?;
+        let chargers = &self.devices.wiring().chargers;
+        let place = chargers.iter().position(|wired| wired.name == device)?;
+        Some(self.decision.chargers.get(place).copied().map_or_else(|| word("none"), amperes))
+    }
+
     /// `inverter.NAME.order`, with or without its phase.
     fn inverter_order(&self, name: &str) -> Option<Found> {
         let rest = name.strip_prefix("inverter.")?;
@@ -243,6 +251,10 @@ impl World<'_> {
 
 fn watts(power: Watts) -> Found {
     Found::Number(f64::from(power.0))
+}
+
+fn amperes(current: MilliAmps) -> Found {
+    Found::Number(f64::from(current.0) / 1_000.0)
 }
 
 fn percent(soc: Soc) -> Found {

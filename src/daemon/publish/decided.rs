@@ -1,0 +1,131 @@
+//! A decision and its reasons, as they are shown.
+
+use std::borrow::Cow;
+
+use crate::control;
+use crate::control::decision::ForcedCharge;
+use crate::control::reading::Stage;
+use crate::control::reason::{Cause, Tier};
+use crate::control::site::OperatorOrder;
+use crate::control::units::{MilliAmps, Soc, Watts};
+use crate::control::wiring::ActuatorKind;
+use crate::services::published as out;
+
+use super::super::moment::Moment;
+use super::program;
+
+pub(super) fn reason(cause: Cause, binding: bool) -> out::Reason {
+    out::Reason {
+        code: Cow::Borrowed(cause.reason.code()),
+        text: cause.reason.to_string(),
+        tier: Cow::Borrowed(cause.tier.label()),
+        words: cause.reason.words(),
+        binding,
+    }
+}
+
+pub(super) fn decision(moment: &Moment) -> out::Decision {
+    let decided = &moment.decision;
+    let wiring = &moment.frame.checked.site.wiring;
+    let binding = decided.reasons.binding();
+    let mut bound = false;
+    let reasons = decided
+        .reasons
+        .iter()
+        .map(|cause| {
+            let binds = !bound && Some(cause) == binding;
+            bound |= binds;
+            reason(cause, binds)
+        })
+        .collect();
+    let tier = |tier: Tier| Cow::Borrowed(tier.label());
+    out::Decision {
+        at_ms: decided.at.0,
+        utc_ms: Some(moment.utc_ms.saturating_sub(moment.now.since(decided.at).0)),
+        battery_order: decided.battery_order.0,
+        max_charge: decided.max_charge.0,
+        max_discharge: decided.max_discharge.0,
+        discharge_allowed: decided.discharge_allowed,
+        forced_charge: decided.forced_charge != ForcedCharge::None,
+        inverters: wiring
+            .inverters
+            .iter()
+            .zip(&decided.inverters)
+            .map(|(wired, [l1, l2, l3])| out::InverterOrder {
+                name: wired.spec.name.clone(),
+                l1: l1.0,
+                l2: l2.0,
+                l3: l3.0,
+            })
+            .collect(),
+        grid_setpoint: grid_setpoint(moment).0,
+        pv_limit: decided.pv_limit.map(|limit| limit.0),
+        guard: Cow::Borrowed(decided.guard.name()),
+        floor: decided.floor.map(percent),
+        order: decided.order.map(|view| out::Standing {
+            text: OperatorOrder::Battery(Some(view.order)).words(),
+            by: view.by.to_string(),
+            left_s: view.left.whole_secs(),
+            acts: view.acts,
+        }),
+        plan_by: decided.timed.plan_by.map(|by| program(&by).to_owned()),
+        charge_current: decided.charge_current.map(amperes),
+        chargers: wiring
+            .chargers
+            .iter()
+            .zip(&decided.chargers)
+            .map(|(wired, limit)| out::ChargerLimit { name: wired.name.clone(), amperes: amperes(*limit) })
+            .collect(),
+        outlook: outlook(moment),
+        trim: decided.trim.0,
+        ladder: decided
+            .ladder
+            .iter()
+            .map(|rung| out::Rung { tier: tier(rung.tier), low: rung.low.0, high: rung.high.0 })
+            .collect(),
+        overruled: decided
+            .overruled
+            .iter()
+            .map(|cut| out::Overruled {
+                tier: tier(cut.tier),
+                wanted: cut.wanted.0,
+                got: cut.got.0,
+                by: tier(cut.by),
+            })
+            .collect(),
+        reasons,
+        stages: ["meter", "inverter", "soc", "bms", "pv", "generator"]
+            .into_iter()
+            .zip(decided.stages.map(Stage::name))
+            .map(|(input, stage)| out::InputStage {
+                input: Cow::Borrowed(input),
+                stage: Cow::Borrowed(stage),
+            })
+            .collect(),
+    }
+}
+
+fn outlook(moment: &Moment) -> out::Outlook {
+    let control::outlook::Outlook { stops_at, resumes_at, changes } =
+        control::outlook::outlook(&moment.frame.checked.site.policy, &moment.decision);
+    out::Outlook { stops_at: stops_at.map(percent), resumes_at: resumes_at.map(percent), changes }
+}
+
+fn percent(soc: Soc) -> f64 {
+    f64::from(soc.centi()) / 100.0
+}
+
+/// What is sent where a device keeps the fast loop itself; elsewhere nothing is, and the operator's wish is shown.
+fn grid_setpoint(moment: &Moment) -> Watts {
+    let site = &moment.frame.checked.site;
+    let wish = site.policy.grid.setpoint;
+    if site.wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::GridSetpoint) {
+        moment.decision.grid_setpoint.unwrap_or(wish)
+    } else {
+        wish
+    }
+}
+
+fn amperes(current: MilliAmps) -> f64 {
+    f64::from(current.0) / 1_000.0
+}
