@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::daemon::{self, Daemon, Options};
 use crate::plant::site::{Served, SimulatedSite};
 use crate::profile::{self, Checked, Overrides, report};
-use crate::services::orders::Token;
+use crate::services::inbox::Token;
 
 use super::live;
 use super::plant::{Kind, PlantArgs};

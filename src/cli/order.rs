@@ -1,10 +1,11 @@
-//! Orders to the running daemon: `hold`, `charge`, `discharge`, `set`, `release`, `generator`, and `token`.
+//! Orders to the running daemon: `hold`, `charge`, `discharge`, `set`, `overlay`, `release`, `generator`, and `token`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::daemon::orders::token_file;
 use crate::services::orders::{Kind, Order, PATH};
+use crate::services::overlays;
 
 use super::client::{self, DaemonArgs};
 
@@ -77,14 +78,41 @@ pub struct Discharge {
     give: Give,
 }
 
-/// Steer the grid to another setpoint for a while
+/// Steer the grid to another setpoint, or change another value of the policy, for a while
+///
+/// The file of the profile stays as it is; what it says holds again afterwards.
 #[derive(Debug, clap::Args)]
 pub struct Set {
-    /// What to set: setpoint=WATTS, import positive, for example setpoint=-500
-    #[arg(value_name = "setpoint=WATTS", value_parser = setpoint)]
-    setpoint: i32,
+    /// What to set: setpoint=WATTS, import positive, for example setpoint=-500; or a key of the policy, for example
+    /// policy.battery.floor=60
+    #[arg(value_name = "KEY=VALUE", value_parser = what)]
+    what: What,
     #[command(flatten)]
     spends: Spends,
+    #[command(flatten)]
+    give: Give,
+}
+
+/// What `set` sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    Setpoint(i32),
+    Key(String),
+}
+
+/// Put an overlay of the profile on for a while, or take it off
+///
+/// An overlay is a part of the profile with a name, such as [overlay.storm]. It ends by itself and outlives a restart.
+#[derive(Debug, clap::Args)]
+pub struct Overlay {
+    /// Its name in the profile; with --off also a key that was set
+    name: String,
+    /// For how long, such as 12h or 7d; at most 31 days
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    lasts: u32,
+    /// Take it off now
+    #[arg(long, conflicts_with = "lasts")]
+    off: bool,
     #[command(flatten)]
     give: Give,
 }
@@ -148,13 +176,35 @@ pub fn discharge(args: &Discharge) -> ExitCode {
 }
 
 pub fn set(args: &Set) -> ExitCode {
-    give(
-        &args.give,
-        Kind::Setpoint,
-        Some(args.setpoint),
-        Some(args.spends.lasts.lasts),
-        args.spends.use_reserve,
-    )
+    let lasts = args.spends.lasts.lasts;
+    match &args.what {
+        What::Setpoint(watts) => {
+            give(&args.give, Kind::Setpoint, Some(*watts), Some(lasts), args.spends.use_reserve)
+        }
+        What::Key(_) if args.spends.use_reserve => {
+            eprintln!("wattkeeper: only setpoint can use the reserve");
+            ExitCode::from(super::USED_WRONGLY)
+        }
+        What::Key(set) => lay(
+            &args.give,
+            overlays::Overlay {
+                set: Some(set.clone()),
+                seconds: Some(lasts),
+                ..overlays::Overlay::default()
+            },
+        ),
+    }
+}
+
+pub fn overlay(args: &Overlay) -> ExitCode {
+    let seconds = (!args.off).then_some(args.lasts);
+    let overlay = Some(args.name.clone());
+    lay(&args.give, overlays::Overlay { overlay, seconds, off: args.off, ..overlays::Overlay::default() })
+}
+
+fn lay(give: &Give, overlay: overlays::Overlay) -> ExitCode {
+    let overlay = overlays::Overlay { by: name(give), ..overlay };
+    send(give, overlays::PATH, &overlay, overlay.check())
 }
 
 pub fn release(args: &Release) -> ExitCode {
@@ -185,15 +235,23 @@ pub fn token(args: &Token) -> ExitCode {
 }
 
 fn give(give: &Give, order: Kind, watts: Option<i32>, seconds: Option<u32>, use_reserve: bool) -> ExitCode {
-    let by = give.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_default();
-    let order = Order { order, watts, seconds, use_reserve, by };
-    if let Err(why) = order.check() {
+    let order = Order { order, watts, seconds, use_reserve, by: name(give) };
+    send(give, PATH, &order, order.check())
+}
+
+/// Who gives it.
+fn name(give: &Give) -> String {
+    give.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_default()
+}
+
+fn send(give: &Give, path: &str, asked: &impl serde::Serialize, checked: Result<(), &str>) -> ExitCode {
+    if let Err(why) = checked {
         eprintln!("wattkeeper: {why}");
         return ExitCode::from(super::USED_WRONGLY);
     }
     let sent = secret(give).and_then(|token| {
-        let body = serde_json::to_string(&order).map_err(|error| error.to_string())?;
-        client::post(give.daemon.daemon, PATH, &token, &body).map_err(|error| error.to_string())
+        let body = serde_json::to_string(asked).map_err(|error| error.to_string())?;
+        client::post(give.daemon.daemon, path, &token, &body).map_err(|error| error.to_string())
     });
     match sent {
         Ok(text) => {
@@ -227,15 +285,20 @@ fn read(file: &std::path::Path) -> Result<String, String> {
     })
 }
 
-/// `setpoint=WATTS`.
-fn setpoint(text: &str) -> Result<i32, String> {
-    let way_out =
-        "write setpoint=WATTS, for example setpoint=-500; every other value belongs into the profile";
+/// `setpoint=WATTS`, or a key of the policy and its value.
+fn what(text: &str) -> Result<What, String> {
+    let way_out = "write setpoint=WATTS, for example setpoint=-500, or a key of the policy and its value, for example \
+                   policy.battery.floor=60";
     let (key, value) = text.split_once('=').ok_or(way_out)?;
-    if !["setpoint", "policy.grid.setpoint"].contains(&key.trim()) {
+    let (key, value) = (key.trim(), value.trim());
+    if key == "setpoint" {
+        let watts = value.trim_end_matches('W').trim().parse();
+        return watts.map(What::Setpoint).map_err(|_| way_out.to_owned());
+    }
+    if value.is_empty() || !(key.starts_with("policy.") || key == "control") {
         return Err(way_out.to_owned());
     }
-    value.trim().trim_end_matches('W').trim().parse().map_err(|_| way_out.to_owned())
+    Ok(What::Key(format!("{key}={value}")))
 }
 
 /// A time in whole seconds.
@@ -255,9 +318,12 @@ mod tests {
         for text in ["", "2", "-2h", "0s", "soon"] {
             assert!(seconds(text).is_err(), "{text}");
         }
-        assert_eq!((setpoint("setpoint=-500"), setpoint("setpoint = 500 W")), (Ok(-500), Ok(500)));
-        for text in ["500", "setpoint", "policy.battery.floor=40", "setpoint=much"] {
-            assert!(setpoint(text).is_err(), "{text}");
+        assert_eq!(what("setpoint=-500"), Ok(What::Setpoint(-500)));
+        assert_eq!(what("setpoint = 500 W"), Ok(What::Setpoint(500)));
+        let floor = "policy.battery.floor=40";
+        assert_eq!(what(floor), Ok(What::Key(floor.to_owned())));
+        for text in ["500", "setpoint", "policy.battery.floor=", "authority=9kW", "setpoint=much"] {
+            assert!(what(text).is_err(), "{text}");
         }
     }
 }

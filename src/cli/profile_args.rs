@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::device::mistake::Mistake;
-use crate::profile::{self, Checked, Overrides};
+use crate::profile::{self, Checked, Laid, Overrides};
 
 /// Arguments that name a profile.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,7 +18,13 @@ pub struct ProfileArgs {
 impl ProfileArgs {
     /// Reads and checks it: a file, or a ready-made profile when there is no file of that name.
     pub fn load(&self) -> Result<Checked, Vec<Mistake>> {
-        let overrides = Overrides { set: self.set.clone(), ..Overrides::from_environment() };
+        self.load_under(&[])
+    }
+
+    /// The same with overlays that are on.
+    pub fn load_under(&self, laid: &[Laid]) -> Result<Checked, Vec<Mistake>> {
+        let overrides =
+            Overrides { set: self.set.clone(), overlays: laid.to_vec(), ..Overrides::from_environment() };
         match self.profile.to_str() {
             Some(name) if !self.profile.exists() && profile::shipped(name).is_some() => {
                 profile::load_shipped(name, &overrides)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::daemon::{self, Daemon, Options, RunError};
-use crate::profile::report;
+use crate::profile::{Laid, report};
 
 use super::profile_args::ProfileArgs;
 
@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> ExitCode {
     let options = Options {
         listen: args.listen,
         state: Some(state),
-        reload: Some(Arc::new(move || profile.load())),
+        reload: Some(Arc::new(move |laid: &[Laid]| profile.load_under(laid))),
         ..Options::default()
     };
     let runtime = match daemon::runtime() {

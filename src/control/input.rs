@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::decision::GuardState;
 use super::genset::GensetState;
 use super::orders::{Actor, BatteryOrder, Wish};
+use super::overlays::{OverlayOrder, Word};
 use super::policy::Policy;
 use super::reason::Reason;
 use super::schedule::lease::Lease;
@@ -56,6 +57,8 @@ pub enum Input {
     Leaving,
     /// A plan from elsewhere, for as long as it is leased.
     Lease(Box<Lease>),
+    /// An overlay of the profile is put on or taken off.
+    Overlay(Box<OverlayOrder>),
 }
 
 /// How the writing of an order ended.
@@ -181,6 +184,10 @@ pub enum Event {
     Leased(Actor),
     /// A lease was given back, or was not renewed.
     LeaseOver(Actor),
+    /// An overlay was put on or taken off.
+    Overlaid(OverlayOrder),
+    /// An overlay has ended by itself.
+    OverlayOver(Word),
 }
 
 /// Alarms the pure half raises; the list is the code's one list.
@@ -468,6 +475,7 @@ mod tests {
             Input::Noticed(Alarm::StoreFailed, true),
             Input::Leaving,
             Input::Lease(Box::default()),
+            Input::Overlay(Box::default()),
         ];
         for input in inputs {
             let bytes = input.encode();

@@ -11,6 +11,7 @@ use super::genset::Genset;
 use super::input::{Alarm, MAX_ALARMS, Manual};
 use super::ledger::Ledger;
 use super::orders::Standing;
+use super::overlays::Overlays;
 use super::units::{Mono, Span};
 
 /// Counters are written down this often.
@@ -45,6 +46,8 @@ pub struct Keepsake {
     pub auto: Option<bool>,
     /// The operator's order for the battery.
     pub standing: Option<Standing>,
+    /// Overlays of the profile that are on.
+    pub overlays: Overlays,
     /// Alarms that stood.
     pub alarms: ArrayVec<Alarm, MAX_ALARMS>,
     /// When the battery was last seen full.

@@ -24,6 +24,7 @@ pub mod ladder;
 pub mod ledger;
 pub mod orders;
 pub mod outlook;
+pub mod overlays;
 pub mod policy;
 pub mod precedence;
 pub mod reading;

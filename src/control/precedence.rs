@@ -37,7 +37,9 @@ impl Tier {
                 "`hold`, `charge`, `discharge`, `set`: for an hour, or as long as `--for` says, at most a day"
             }
             Self::Schedule => "charge windows; preparation for an announced outage, which goes before them",
-            Self::Plan => "slots with a charge to reach; under `victron-compatible` they go before rung 5",
+            Self::Plan => {
+                "a program's lease, or slots of the profile, with what they want and forbid; under `victron-compatible` they go before rung 5"
+            }
             Self::Default => "the grid toward its setpoint",
             Self::Regulator => "ramp, wait before a reversal, dead band: how an order is reached, not which",
         }

@@ -26,6 +26,7 @@ use super::image::{Image, Slot};
 use super::keepsake::{Keeping, WAIT};
 use super::ledger::{Ledger, Powers};
 use super::orders::{Actor, Standing};
+use super::overlays::{Overlay, Overlays};
 use super::policy::{Control, GeneratorPolicy, Policy};
 use super::reading::{Reading, Stage};
 use super::reason::Reason;
@@ -65,6 +66,7 @@ struct State {
     manual_until: Option<Mono>,
     auto: Option<bool>,
     alarms: ArrayVec<Alarm, MAX_ALARMS>,
+    overlays: Overlays,
     keeping: Keeping,
     full_at: Option<Mono>,
     meter_good_at: Option<Mono>,
@@ -151,6 +153,12 @@ impl Site {
         &self.state.alarms
     }
 
+    /// Overlays of the profile that are on.
+    #[must_use]
+    pub fn overlays(&self) -> &[Overlay] {
+        self.state.overlays.on()
+    }
+
     /// The time of day as last heard.
     #[must_use]
     pub fn wall(&self) -> Option<Wall> {
@@ -234,6 +242,13 @@ impl Site {
             }
             Input::Leaving => self.leave(now),
             Input::Lease(lease) => self.lease(lease, now),
+            Input::Overlay(order) => {
+                if self.state.overlays.take(order, now) {
+                    let _full = self.outputs.events.try_push(Event::Overlaid(**order));
+                    self.state.keeping.urgent();
+                }
+                self.state.wake_at = now;
+            }
         }
         self.outputs.wake_at = self.state.wake_at;
         &self.outputs
@@ -314,6 +329,10 @@ impl Site {
         while let Some(by) = self.state.memory.timed.leases.expire(now) {
             let _full = self.outputs.events.try_push(Event::LeaseOver(by));
         }
+        while let Some(what) = self.state.overlays.expire(now) {
+            let _full = self.outputs.events.try_push(Event::OverlayOver(what));
+            self.state.keeping.urgent();
+        }
         self.step_generator(now);
         let SiteConfig { policy, wiring, .. } = &self.config;
         let active = matches!(self.decision.generator.state, GensetState::Running | GensetState::External);
@@ -344,7 +363,9 @@ impl Site {
                 | Event::Ordered(..)
                 | Event::OrderOver
                 | Event::Leased(_)
-                | Event::LeaseOver(_) => {}
+                | Event::LeaseOver(_)
+                | Event::Overlaid(_)
+                | Event::OverlayOver(_) => {}
             }
         }
         self.outputs.keep = self.state.keeping.due(now);
@@ -356,7 +377,8 @@ impl Site {
         self.state.wake_at = (now + next).min(generator);
         let ordered = self.state.memory.standing.and_then(|standing| standing.changes_at(now));
         let leased = self.state.memory.timed.leases.ends_at();
-        for until in [self.state.keeping.held_until(), ordered, leased].into_iter().flatten() {
+        let overlaid = self.state.overlays.ends_at();
+        for until in [self.state.keeping.held_until(), ordered, leased, overlaid].into_iter().flatten() {
             self.state.wake_at = self.state.wake_at.min(until);
         }
     }

@@ -51,6 +51,7 @@ impl Daemon {
         } else {
             self.change_over(profile).await;
         }
+        self.look_at_plans();
         self.notice(Alarm::ProfileRefused, false);
         // A person has looked at it: what the profile says holds again.
         self.notice(Alarm::CrashLoop, false);

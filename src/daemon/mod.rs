@@ -13,6 +13,7 @@ mod moment;
 mod notify;
 pub mod orders;
 mod past;
+mod plan_file;
 mod publish;
 mod publishing;
 mod reload;
@@ -33,9 +34,9 @@ use crate::control::site::{Alarm, Event, Input, Keepsake, Site};
 use crate::control::units::{Mono, Span};
 use crate::modbus::endpoint::Report;
 use crate::modbus::pacer::Pacer;
-use crate::profile::Checked;
+use crate::profile::{Checked, laid};
 use crate::services;
-use crate::services::orders::Order;
+use crate::services::inbox::Asked;
 use crate::services::published::Published;
 use crate::store::{Keeper, KeeperEvent, OpenError, Record, Stamp};
 
@@ -43,6 +44,7 @@ use clock::Clock;
 use fleet::Fleet;
 use moment::{Diary, Frame};
 use notify::Manager;
+use plan_file::PlanFile;
 use publishing::Publishing;
 use reload::{News, Watcher};
 
@@ -97,6 +99,9 @@ pub struct Daemon {
     /// The generator as it was when we were last in control: what is imagined while observing is not remembered.
     engine: Genset,
     watcher: Option<Watcher>,
+    /// Where plans from a file come in, and the thread that looks at it.
+    plans: Option<mpsc::Sender<Asked>>,
+    plan_file: Option<PlanFile>,
     manager: Manager,
     untold: Untold,
     diary: Diary,
@@ -106,7 +111,7 @@ pub struct Daemon {
     wall_at: Mono,
     wake_at: Mono,
     services: services::Handle,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Asked>,
     /// Where page, metrics and API are served.
     pub address: SocketAddr,
 }
@@ -126,7 +131,7 @@ enum Wake {
     Lost,
     Asked,
     Profile(News),
-    Ordered(Order),
+    Ordered(Asked),
     Kept(KeeperEvent),
     Heard(Report),
     Due,
@@ -157,10 +162,7 @@ impl Daemon {
                 Wake::Lost => break Err(RunError::Lost("a task that talks to a device")),
                 Wake::Asked => self.watcher.iter().for_each(Watcher::ask),
                 Wake::Profile(news) => self.reloaded(news).await,
-                Wake::Ordered(asked) => {
-                    let (order, by) = orders::order(&asked);
-                    self.handle(&Input::Operator(order, by));
-                }
+                Wake::Ordered(asked) => self.handle(&orders::input(&asked)),
                 Wake::Kept(event) => self.kept(event),
                 Wake::Heard(report) => self.listen(&report),
                 Wake::Due => {}
@@ -267,6 +269,8 @@ impl Daemon {
                 failed.push(input);
             }
         }
+        let relaid = |event: &Event| matches!(event, Event::Overlaid(_) | Event::OverlayOver(_));
+        let relaid = outputs.events.iter().any(relaid);
         if outputs.decided {
             self.diary.decided(self.site.decision(), took, now);
         }
@@ -275,6 +279,32 @@ impl Daemon {
         self.untold.events.extend(outputs.events.iter().map(|event| (*event, now)));
         for input in failed {
             self.wake_at = self.site.handle(now, &input).wake_at;
+        }
+        if relaid {
+            self.lay();
+        }
+    }
+
+    /// Looks at the file that the profile names for plans, from now on.
+    fn look_at_plans(&mut self) {
+        let wanted = self.checked.plan_file.as_deref();
+        if self.plan_file.as_ref().map(PlanFile::path) == wanted {
+            return;
+        }
+        self.plan_file = None;
+        let (Some(path), Some(send)) = (wanted, &self.plans) else { return };
+        match PlanFile::start(path.to_owned(), send.clone(), self.options.time.clone()) {
+            Ok(file) => self.plan_file = Some(file),
+            Err(error) => error!(%error, "the plan's file is not looked at"),
+        }
+    }
+
+    /// Has the profile read again with the overlays that are on.
+    fn lay(&self) {
+        let laid = self.site.overlays().iter().map(|overlay| laid(&overlay.what)).collect();
+        match &self.watcher {
+            Some(watcher) => watcher.lay(laid),
+            None => warn!("the profile of this site never changes: the overlay has no effect"),
         }
     }
 
@@ -398,6 +428,8 @@ fn log(event: &Event) {
         Event::OrderOver => info!("the order for the battery has ended"),
         Event::Leased(by) => info!(by = by.as_str(), "the plan is leased"),
         Event::LeaseOver(by) => info!(by = by.as_str(), "a lease of the plan has ended"),
+        Event::Overlaid(order) => info!(by = order.by.as_str(), overlay = order.words(), "overlay"),
+        Event::OverlayOver(what) => info!(overlay = what.as_str(), "the overlay has ended"),
         Event::Alarm(alarm, true) => warn!(alarm = alarm.code(), "{}", alarm.words()),
         Event::Alarm(alarm, false) => info!(alarm = alarm.code(), "alarm over"),
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::control::decision::Decision;
 use crate::control::image::Image;
 use crate::control::ledger::Ledger;
+use crate::control::overlays::Overlay;
 use crate::control::site::{Alarm, Event, Site};
 use crate::control::units::{Mono, Span};
 use crate::modbus::state::LinkState;
@@ -38,6 +39,8 @@ pub struct Moment {
     pub decision: Decision,
     /// Energy so far.
     pub ledger: Ledger,
+    /// Overlays that are on.
+    pub overlays: Vec<Overlay>,
     /// Active alarms.
     pub alarms: Vec<Alarm>,
     /// What happened since the start.
@@ -136,6 +139,7 @@ impl Moment {
             image: Image::default(),
             decision: Decision::default(),
             ledger: Ledger::default(),
+            overlays: Vec::new(),
             alarms: Vec::new(),
             diary: Diary::default(),
             devices: Vec::new(),
@@ -153,6 +157,8 @@ impl Moment {
         self.image.clone_from(site.image());
         self.decision.clone_from(site.decision());
         self.ledger = *site.ledger();
+        self.overlays.clear();
+        self.overlays.extend_from_slice(site.overlays());
         self.alarms.clear();
         self.alarms.extend_from_slice(site.alarms());
         self.diary.clone_from(diary);

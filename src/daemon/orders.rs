@@ -1,4 +1,4 @@
-//! Orders from the API: the operator's token, and the way from what was asked to what the site takes.
+//! What is asked over the API: the operator's token, and the way from what was asked to what the site takes.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -6,9 +6,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::control::orders::{Actor, BatteryOrder, Wish};
-use crate::control::site::{Manual, OperatorOrder};
-use crate::control::units::{Span, Watts};
-use crate::services::orders::{Kind, Order, Token};
+use crate::control::overlays::{OverlayOrder, Word};
+use crate::control::policy::{Caps, PlanAct, PlanSlot, Steer};
+use crate::control::schedule::lease::Lease;
+use crate::control::site::{Input, Manual, OperatorOrder};
+use crate::control::units::{Soc, Span, Watts};
+use crate::profile::{laid, report};
+use crate::services::inbox::{Asked, Judge, Token};
+use crate::services::orders::{Kind, Order};
+use crate::services::overlays::Overlay;
+use crate::services::plans::{self, Plan};
+
+use super::reload::Load;
 
 /// Bytes of chance in a token.
 const CHANCE: usize = 24;
@@ -52,8 +61,71 @@ pub fn fresh() -> io::Result<Token> {
     Ok(Token::new(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
+/// What the site takes.
+pub(super) fn input(asked: &Asked) -> Input {
+    match asked {
+        Asked::Order(asked) => {
+            let (order, by) = order(asked);
+            Input::Operator(order, by)
+        }
+        Asked::Plan(plan) => Input::Lease(Box::new(lease(plan))),
+        Asked::Overlay(overlay) => Input::Overlay(Box::new(overlaid(overlay))),
+    }
+}
+
+/// Looks at the profile as it would be under an overlay.
+pub(super) fn judge(load: Option<Load>) -> Judge {
+    std::sync::Arc::new(move |overlay: &Overlay| {
+        let Some(load) = &load else {
+            return Err("this site's profile never changes, so nothing can lie over it".to_owned());
+        };
+        load(&[laid(overlay.what())]).map(drop).map_err(|mistakes| report::mistakes_text(&mistakes))
+    })
+}
+
+fn overlaid(asked: &Overlay) -> OverlayOrder {
+    let lasts = if asked.off { Some(Span::ZERO) } else { asked.seconds.map(|it| Span::secs(i64::from(it))) };
+    OverlayOrder {
+        what: Word::from(asked.what()).unwrap_or_default(),
+        by: Actor::from(&asked.by).unwrap_or_default(),
+        lasts,
+    }
+}
+
+fn lease(plan: &Plan) -> Lease {
+    let slot = |slot: &plans::Slot| PlanSlot {
+        start: slot.start.as_second(),
+        duration: Span::secs(i64::from(slot.seconds)),
+        steer: steer(&slot.steer),
+    };
+    Lease {
+        by: Actor::from(&plan.by).unwrap_or_default(),
+        priority: plan.priority,
+        lasts: plan.seconds.map(|seconds| Span::secs(i64::from(seconds))),
+        now: plan.now.as_ref().map(steer),
+        slots: plan.slots.iter().map(slot).collect(),
+    }
+}
+
+fn steer(asked: &plans::Steer) -> Steer {
+    let act = match (asked.target, asked.setpoint, asked.power) {
+        (Some(target), ..) => PlanAct::Target(Soc::percent(u16::from(target))),
+        (None, Some(setpoint), _) => PlanAct::Setpoint(Watts(setpoint)),
+        (None, None, Some(power)) => PlanAct::Power(Watts(power)),
+        (None, None, None) => PlanAct::Free,
+    };
+    let caps = Caps {
+        max_charge: asked.max_charge.map(Watts),
+        max_discharge: asked.max_discharge.map(Watts),
+        export_limit: asked.export_limit.map(Watts),
+        no_grid_charge: asked.no_grid_charge,
+        no_battery_export: asked.no_battery_export,
+    };
+    Steer { act, caps }
+}
+
 /// What the site takes, and by whom.
-pub(super) fn order(asked: &Order) -> (OperatorOrder, Actor) {
+fn order(asked: &Order) -> (OperatorOrder, Actor) {
     let lasts = asked.seconds.map(|seconds| Span::secs(i64::from(seconds)));
     let watts = asked.watts.map(Watts);
     let battery =
@@ -79,13 +151,19 @@ mod tests {
 
     use super::*;
     use crate::control::orders::{LONGEST, LONGEST_RESERVE};
-    use crate::services::orders;
+    use crate::control::overlays;
+    use crate::control::schedule::{MAX_SLOTS, lease};
+    use crate::services::{self, orders};
 
     #[test]
     fn what_the_api_lets_through_is_what_the_site_keeps_to() {
         assert_eq!(LONGEST, Span::secs(i64::from(orders::LONGEST)));
         assert_eq!(LONGEST_RESERVE, Span::secs(i64::from(orders::LONGEST_RESERVE)));
         assert_eq!(Actor::new().capacity(), orders::NAME);
+        assert_eq!(overlays::LONGEST, Span::secs(i64::from(services::overlays::LONGEST)));
+        assert_eq!(overlays::WORD, services::overlays::WORD);
+        assert_eq!(lease::LONGEST, Span::secs(i64::from(plans::LONGEST)));
+        assert_eq!(MAX_SLOTS, plans::SLOTS);
     }
 
     #[test]

@@ -209,6 +209,8 @@ fn event_words(event: &Event) -> String {
         Event::Ordered(order, by) => format!("order by {}: {}", named(by), order.words()),
         Event::OrderOver => "the order for the battery has ended".to_owned(),
         Event::Leased(by) => format!("{} leases the plan", program(by)),
+        Event::Overlaid(order) => format!("overlay by {}: {}", named(&order.by), order.words()),
+        Event::OverlayOver(what) => format!("the overlay {what} has ended"),
         Event::LeaseOver(by) => format!("the plan of {} has ended", program(by)),
         Event::Alarm(alarm, true) => format!("alarm {}: {}", alarm.code(), alarm.words()),
         Event::Alarm(alarm, false) => format!("alarm {} is over", alarm.code()),

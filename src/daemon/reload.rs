@@ -2,22 +2,22 @@
 //! stall control. What comes out has passed the whole check or names every mistake.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc as calls;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
 use crate::device::mistake::Mistake;
-use crate::profile::Checked;
+use crate::profile::{Checked, Laid};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A change counts once it has held still for so long: editors and copies write in pieces.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Reads and checks the profile as it is now, with everything laid over it.
-pub type Load = Arc<dyn Fn() -> Result<Checked, Vec<Mistake>> + Send + Sync>;
+/// Reads and checks the profile as it is now, with these overlays and everything else laid over it.
+pub type Load = Arc<dyn Fn(&[Laid]) -> Result<Checked, Vec<Mistake>> + Send + Sync>;
 
 /// What a new look at the profile gave.
 pub(super) type News = Result<Box<Checked>, Vec<Mistake>>;
@@ -26,6 +26,8 @@ pub(super) type News = Result<Box<Checked>, Vec<Mistake>>;
 #[derive(Debug)]
 pub(super) struct Watcher {
     ask: calls::SyncSender<()>,
+    /// Overlays that are on.
+    laid: Arc<Mutex<Vec<Laid>>>,
     news: mpsc::Receiver<News>,
     thread: std::thread::JoinHandle<()>,
 }
@@ -37,16 +39,28 @@ impl Watcher {
         let (tell, news) = mpsc::channel(1);
         // Not on the thread: what changes before that has its first turn would never be seen.
         let seen = sign(&files);
+        let laid = Arc::<Mutex<Vec<Laid>>>::default();
+        let lies = Arc::clone(&laid);
+        let load = move || {
+            let lies = lies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            load(&lies)
+        };
         let thread = std::thread::Builder::new()
             .name("profile".to_owned())
             .spawn(move || watch(&load, files, seen, &asked, &tell))?;
-        Ok(Self { ask, news, thread })
+        Ok(Self { ask, laid, news, thread })
     }
 
     /// Reads the profile again, changed or not.
     pub fn ask(&self) {
         // When one look is asked for already, that one will do.
         let _ = self.ask.try_send(());
+    }
+
+    /// Reads the profile again with these overlays over it, and from now on always.
+    pub fn lay(&self, laid: Vec<Laid>) {
+        *self.laid.lock().unwrap_or_else(PoisonError::into_inner) = laid;
+        self.ask();
     }
 
     /// The next news; never any when the thread has ended.
@@ -64,7 +78,7 @@ impl Watcher {
 }
 
 fn watch(
-    load: &Load,
+    load: &dyn Fn() -> Result<Checked, Vec<Mistake>>,
     mut files: Vec<PathBuf>,
     mut seen: Vec<Sign>,
     asked: &calls::Receiver<()>,

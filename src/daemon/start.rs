@@ -13,7 +13,7 @@ use crate::control::site::{Alarm, Past, Site};
 use crate::control::units::Mono;
 use crate::profile::Checked;
 use crate::services;
-use crate::services::orders::{Inbox, Token};
+use crate::services::inbox::{Inbox, Token};
 use crate::services::published::Published;
 use crate::store::{self, Found, OpenError, Opened, Stamp, Wear};
 
@@ -98,9 +98,10 @@ impl Daemon {
         let (publish, published) = watch::channel(Arc::new(Published::default()));
         let listen = options.listen.unwrap_or(checked.listen);
         let (inbox, orders) = match token(options) {
-            Some(token) => Inbox::new(token),
+            Some(token) => Inbox::new(token, super::orders::judge(options.reload.clone())),
             None => (Inbox::default(), mpsc::channel(1).1),
         };
+        let plans = inbox.sender();
         let (address, services) = match services::start(listen, published.clone(), inbox) {
             Ok(started) => started,
             Err(error) => {
@@ -130,6 +131,8 @@ impl Daemon {
             keeper,
             engine,
             watcher,
+            plans,
+            plan_file: None,
             manager: Manager::from_environment(),
             untold: Untold::default(),
             diary: Diary::default(),
@@ -144,6 +147,11 @@ impl Daemon {
             orders,
             address,
         };
+        // What was on before the restart is on again.
+        if !daemon.site.overlays().is_empty() {
+            daemon.lay();
+        }
+        daemon.look_at_plans();
         daemon.say_how(&profile, looping);
         for (alarm, holds) in [
             (Alarm::StoreFailed, failed),

@@ -20,6 +20,8 @@ pub struct Draft {
     pub name: Name,
     /// Address and port of page, metrics and API.
     pub listen: Listen,
+    /// File in which another program writes a plan.
+    pub plan_file: Option<String>,
     /// Everything of the policy that needs no second look.
     pub policy: Policy,
     /// Lowest battery temperature.

@@ -80,6 +80,7 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "authority", Amount(Power, 0, 1_000_000), policy.authority, "The most power all inverter orders together may ask for, in either direction.";
     "phases", Word(draft::PHASE_MODE), policy.phases, "Whether the grid connection is balanced in total or each phase by itself.";
     "listen", Text, listen, "Address and port of page, metrics and API.";
+    "plan_file", Text, plan_file, "A file in which another program writes a plan, as JSON; relative to this file.";
     "site.name", Text, name, "Name of the site, as page and metrics show it.";
     "site.timezone", Text, policy.timezone, "IANA time zone of schedules and quiet hours.";
 
@@ -302,6 +303,16 @@ pub(super) fn table() -> &'static [KeyDoc] {
     &TABLE
 }
 
+/// The overlay that a path belongs to, and the key inside it.
+pub(super) fn overlaid(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("overlay.")?.split_once('.')
+}
+
+/// Whether an overlay may lie over a key: wishes and limits of the policy, and handing back to observing.
+pub(super) fn may_overlay(path: &str) -> bool {
+    path.starts_with("policy.") || path == "control"
+}
+
 /// The key that a dotted path means, with the operator's names in place of `NAME`.
 pub(super) fn lookup(path: &str) -> Option<&'static KeyDoc> {
     static PLACES: LazyLock<BTreeMap<&str, &KeyDoc>> =
@@ -387,6 +398,10 @@ pub fn keys() -> Vec<KeyDoc> {
 #[must_use]
 pub fn reference() -> String {
     let mut page = "| key | accepts | default | meaning |\n|---|---|---|---|\n".to_owned();
+    page.push_str(
+        "| `overlay.NAME.KEY` | what the key takes | | What holds instead while the overlay NAME is on: any key of \
+         `policy`, and `control = \"observe\"`. `wattkeeper overlay NAME --for 12h` puts it on. |\n",
+    );
     for key in keys() {
         let default = key.default.map(|default| format!("`{default}`")).unwrap_or_default();
         let accepts = if key.optional { format!("{}, or \"none\"", key.accepts) } else { key.accepts };

@@ -317,6 +317,11 @@ pub(super) fn canonical(segments: &[String]) -> String {
 
 /// The one spelling of a key that is written in another.
 fn aliased(segments: &[String]) -> Option<String> {
+    if let [overlay, name, inner @ ..] = segments
+        && overlay == "overlay"
+    {
+        return aliased(inner).map(|inner| format!("overlay.{name}.{inner}"));
+    }
     let quantity = |word: &str| ["soc", "load", "current", "voltage"].contains(&word);
     let [policy, generator, rest @ ..] = segments else { return None };
     if policy != "policy" || generator != "generator" {
@@ -341,11 +346,23 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
             return;
         }
         let path = canonical(&raw.segments);
-        let Some(key) = keys::lookup(&path) else {
+        let overlay = keys::overlaid(&path);
+        let inner = overlay.map_or(path.as_str(), |(_, inner)| inner);
+        let Some(key) = keys::lookup(inner) else {
             mistakes.push(unknown(&raw, &path, layer));
             continue;
         };
-        if let Some(name) = bad_name(key.path, &path) {
+        let outer = overlay.map(|(name, _)| name).filter(|name| !is_name(name));
+        if overlay.is_some() && !keys::may_overlay(key.path) {
+            mistakes.push(mistake(
+                &raw,
+                format!("an overlay cannot lie over `{inner}`: it changes the policy, not the plant"),
+                format!("remove `{}`, or change the profile itself", short(&raw)),
+            ));
+            layer.tainted.insert(path);
+            continue;
+        }
+        if let Some(name) = outer.or_else(|| bad_name(key.path, inner)) {
             layer.tainted.insert(path.clone());
             if names.insert(name.to_owned()) {
                 mistakes.push(tables::rename(&raw, name, layer));
@@ -362,6 +379,11 @@ fn accept(raws: Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {
             ));
         }
         match key.kind.read(&raw.value, key.optional) {
+            Ok(Typed::Text(word)) if overlay.is_some() && key.path == "control" && word == "on" => {
+                let way_out =
+                    "remove it here and write it into the profile itself; an overlay may only observe";
+                mistakes.push(mistake(&raw, "an overlay cannot take control".to_owned(), way_out.to_owned()));
+            }
             Ok(typed) => {
                 let short = short(&raw);
                 layer.leaves.push(Leaf { path, short, kind: key.kind, typed, origin: raw.origin });
@@ -423,6 +445,14 @@ fn with_value(word: &str) -> String {
 
 fn unknown(raw: &Raw, path: &str, layer: &mut Layer) -> Mistake {
     layer.tainted.insert(path.to_owned());
+    if let Some((name, inner)) = keys::overlaid(path) {
+        let near = nearest_key(inner).filter(|near| keys::may_overlay(near));
+        let hint = near.as_ref().map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        let instead = near.map(|near| format!("write `{near}` instead of `{inner}`, or remove it"));
+        let way_out = instead
+            .unwrap_or_else(|| format!("remove `{}`; `wattkeeper check --keys` lists every key", last(path)));
+        return mistake(raw, format!("unknown key in the overlay {name}{hint}"), way_out);
+    }
     if let Some((leaf, key)) = key_above(path) {
         layer.tainted.insert(leaf.to_owned());
         let instead = key.kind.repair(&raw.value);

@@ -22,6 +22,21 @@ const NAMED: [&str; 4] = ["device", "policy.schedule", "policy.plan", "policy.ou
 /// More files than any profile is made of.
 const MOST_FILES: usize = 32;
 
+/// Something that lies over a profile for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Laid {
+    /// An overlay of the profile, by its name.
+    Named(String),
+    /// One `key=value`.
+    Set(String),
+}
+
+/// An overlay by its name, or a value by its key and itself.
+#[must_use]
+pub fn laid(what: &str) -> Laid {
+    if what.contains('=') { Laid::Set(what.to_owned()) } else { Laid::Named(what.to_owned()) }
+}
+
 /// What is laid over a profile's file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -29,6 +44,8 @@ pub struct Overrides {
     pub environment: Vec<(String, String)>,
     /// `key=value` words, as `--set` takes them.
     pub set: Vec<String>,
+    /// Overlays that are on, in their order; they win over all else.
+    pub overlays: Vec<Laid>,
     /// Keys with TOML values, as a scenario's `set` holds them; they win over `set`.
     pub edits: Vec<(String, toml::Value)>,
 }
@@ -117,9 +134,65 @@ pub fn read(text: &Text, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> 
     layers.push(layer::command_line(&overrides.set, mistakes));
     layers.push(layer::edits(&overrides.edits, mistakes));
     let mut effective = merged(layers);
+    for laid in &overrides.overlays {
+        lay(laid, &mut effective, mistakes);
+    }
     effective.file.clone_from(&text.file);
     effective.folders = folders;
     effective
+}
+
+/// Lets the values of an overlay win.
+fn lay(laid: &Laid, effective: &mut Effective, mistakes: &mut Vec<Mistake>) {
+    let leaves: Vec<Leaf> = match laid {
+        Laid::Named(name) => {
+            let table = format!("overlay.{name}.");
+            let own = effective.leaves.range(table.clone()..);
+            own.map_while(|(path, leaf)| {
+                Some(Leaf { path: path.strip_prefix(&table)?.to_owned(), ..leaf.clone() })
+            })
+            .collect()
+        }
+        Laid::Set(word) => {
+            let layer = layer::command_line(std::slice::from_ref(word), mistakes);
+            effective.tainted.extend(layer.tainted);
+            layer.leaves
+        }
+    };
+    let name = match laid {
+        Laid::Named(name) => format!("overlay {name}"),
+        Laid::Set(word) => word.clone(),
+    };
+    let refuse = |cause: String, way_out: String| Mistake {
+        file: "overlay".to_owned(),
+        line: 0,
+        key: name.clone(),
+        cause,
+        way_out,
+    };
+    if let Laid::Named(name) = laid
+        && leaves.is_empty()
+    {
+        let known = effective.names("overlay");
+        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {known}") };
+        mistakes.push(refuse(
+            format!("the profile has no overlay {name}"),
+            format!("add [overlay.{name}] to the profile; {known}"),
+        ));
+    }
+    for leaf in leaves {
+        let takes_control = leaf.path == "control" && leaf.typed == Typed::Text("on".to_owned());
+        if !keys::may_overlay(&leaf.path) || takes_control {
+            mistakes.push(refuse(
+                format!("`{}` cannot be changed for a while", leaf.path),
+                "set a key of `policy`, or control=observe; change anything else in the profile itself"
+                    .to_owned(),
+            ));
+            continue;
+        }
+        effective.leaves.insert(leaf.path.clone(), leaf);
+    }
 }
 
 /// A file and everything it builds on, most basic first.
@@ -320,6 +393,7 @@ pub fn draft(effective: &Effective) -> Draft {
 fn place(draft: &mut Draft, leaf: &Leaf) {
     let segments: Vec<&str> = leaf.path.split('.').collect();
     match segments.as_slice() {
+        ["overlay", ..] => {}
         ["device", name, "units", unit] => {
             if let (Some(device), Typed::Whole(id)) = (draft.devices.get_mut(*name), &leaf.typed) {
                 device.units.insert((*unit).to_owned(), *id);

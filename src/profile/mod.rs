@@ -27,7 +27,7 @@ use crate::device::mistake::Mistake;
 pub use draft::{Framing, Mode, Role};
 pub use keys::{KeyDoc, keys, reference};
 pub use layer::Origin;
-pub use layers::Overrides;
+pub use layers::{Laid, Overrides, laid};
 pub use site::{Checked, DeviceConfig};
 
 /// Ready-made profiles by name.

@@ -26,12 +26,16 @@ pub struct Checked {
     pub files: Vec<PathBuf>,
     /// Where page, metrics and API are served.
     pub listen: SocketAddr,
+    /// File in which another program writes a plan.
+    pub plan_file: Option<PathBuf>,
     /// What the pure half works with.
     pub site: SiteConfig,
     /// All devices, by name in order.
     pub devices: Vec<DeviceConfig>,
     /// Names of the charge windows, in the order of the policy's list.
     pub schedule: Vec<String>,
+    /// Names of the overlays that can be put on.
+    pub overlays: Vec<String>,
     /// What is no mistake but what an operator should know.
     pub notes: Vec<String>,
     pub(super) aliases: BTreeMap<String, SignalId>,

@@ -73,6 +73,13 @@ pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mista
 
 /// Whether keys can stand in this table, be it by their other spelling.
 fn is_known(path: &str) -> bool {
+    // An overlay has a name, and in it stands what stands in a profile.
+    if let Some(rest) = path.strip_prefix("overlay.") {
+        return rest.split_once('.').is_none_or(|(_, inner)| is_known(inner));
+    }
+    if path == "overlay" {
+        return true;
+    }
     let aliased = || {
         let mut condition: Vec<String> = path.split('.').map(str::to_owned).collect();
         condition.push("soc".to_owned());

@@ -113,11 +113,16 @@ fn wanted(decision: &Decision, cut: &Overruled) -> String {
 pub(super) fn standing(order: &Standing) -> String {
     let by = if order.by.is_empty() { "an operator" } else { &order.by };
     let waits = if order.acts { "" } else { "; it waits for good inputs" };
-    let left = match order.left_s {
+    format!("Ordered by {by}: {}, {} left{waits}", order.text, left(order.left_s))
+}
+
+/// Time left, as people say it.
+pub(super) fn left(seconds: i64) -> String {
+    match seconds {
         seconds if seconds < 120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
-    };
-    format!("Ordered by {by}: {}, {left} left{waits}", order.text)
+        seconds if seconds < 48 * 3_600 => format!("{} min", seconds / 60),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// Where discharge stops and resumes.
@@ -146,6 +151,10 @@ pub fn words(published: &Published) -> String {
     }
     for cut in &decision.overruled {
         let _ = writeln!(text, "Wanted: {}.", wanted(decision, cut));
+    }
+    for on in &decision.overlays {
+        let by = if on.by.is_empty() { "an operator" } else { &on.by };
+        let _ = writeln!(text, "The overlay {} is on, by {by}: {} left.", on.what, left(on.left_s));
     }
     if let Some(by) = &decision.plan_by {
         let _ = writeln!(text, "The plan is leased by {by}.");

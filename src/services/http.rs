@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,11 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::inbox::{Inbox, PATHS};
 use super::metrics::Exposition;
-use super::orders::Inbox;
 use super::published::Published;
 use super::view::View;
-use super::{explain, orders, page};
+use super::{explain, orders, overlays, page, plans};
 
 /// Connections served at the same time; the next ones wait in the system's queue. Fifty browser tabs fit.
 const MAX_CONNECTIONS: usize = 128;
@@ -37,9 +37,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const LIFE: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Bytes of an order.
-const BODY_BYTES: u64 = 1_024;
-
 /// No script, style or picture but our own, in no frame, and nothing sent anywhere else.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -236,7 +233,9 @@ fn routes(site: Site) -> Router {
         .route("/api/v1/state", get(state))
         .route("/api/v1/explain", get(explained))
         .route("/api/v1/events", get(events))
-        .route(orders::PATH, post(ordered))
+        .route(orders::PATH, post(asked))
+        .route(overlays::PATH, post(asked))
+        .route(plans::PATH, post(asked))
         .fallback(nowhere)
         .layer(middleware::from_fn(manners))
         .with_state(site)
@@ -275,8 +274,8 @@ async fn events(State(site): State<Site>) -> Response {
     axum::Json(&site.view.now().published.events).into_response()
 }
 
-async fn ordered(State(site): State<Site>, headers: HeaderMap, body: Bytes) -> Response {
-    site.inbox.take(&headers, &body).into_response()
+async fn asked(State(site): State<Site>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    site.inbox.take(uri.path(), &headers, &body).into_response()
 }
 
 async fn explained(State(site): State<Site>, headers: HeaderMap) -> Response {
@@ -292,7 +291,7 @@ async fn nowhere(request: Request) -> Response {
     let hint = format!(
         "nothing at {}\nthere is: /  /metrics  /healthz  /readyz  /api/v1/state  /api/v1/explain  /api/v1/events, and POST {}\n",
         request.uri().path(),
-        orders::PATH
+        PATHS.map(|(path, _)| path).join("  ")
     );
     (StatusCode::NOT_FOUND, hint).into_response()
 }
@@ -329,11 +328,12 @@ fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
                    use the IP address, or a name ending in .local, .lan, .internal or .home.arpa\n";
         return Some((StatusCode::MISDIRECTED_REQUEST, why));
     }
-    let most = if request.uri().path() == orders::PATH { BODY_BYTES } else { 0 };
+    let path = request.uri().path();
+    let most = PATHS.iter().find(|(known, _)| *known == path).map_or(0, |(_, most)| *most);
     let fits = said(header::CONTENT_LENGTH)
         .is_none_or(|length| length.parse::<u64>().is_ok_and(|length| length <= most));
     if !fits || headers.contains_key(header::TRANSFER_ENCODING) {
-        let why = "only an order has a body, of at most 1024 bytes and in one piece\n";
+        let why = "only what asks for something has a body, in one piece: an order or overlay of at most 1024 bytes, a plan of at most 65536\n";
         return Some((StatusCode::PAYLOAD_TOO_LARGE, why));
     }
     None

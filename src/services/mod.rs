@@ -7,9 +7,12 @@
 pub mod explain;
 mod format;
 mod http;
+pub mod inbox;
 mod metrics;
 pub mod orders;
+pub mod overlays;
 mod page;
+pub mod plans;
 mod process;
 pub mod published;
 pub mod table;

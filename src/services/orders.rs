@@ -1,10 +1,6 @@
-//! Orders that people and other programs give over the API: what one may look like, and who may give it.
+//! Orders that people give over the API: what one may look like.
 
-use std::sync::Arc;
-
-use axum::http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 /// Where orders go.
 pub const PATH: &str = "/api/v1/orders";
@@ -16,8 +12,6 @@ pub const LONGEST_RESERVE: u32 = 14_400;
 const LARGEST: i32 = 1_000_000;
 /// Bytes of a name.
 pub const NAME: usize = 32;
-/// Orders that may wait for the control loop.
-pub const WAITING: usize = 8;
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,89 +84,16 @@ impl Order {
             (_, Some(seconds)) if seconds > LONGEST => return Err("an order lasts 24 h at most"),
             _ => {}
         }
-        if self.by.len() > NAME || self.by.chars().any(char::is_control) {
-            return Err("the name of who gives it is at most 32 bytes, without control characters");
-        }
-        Ok(())
+        named(&self.by)
     }
 }
 
-/// The secret that lets somebody give orders. Not shown by `Debug`.
-#[derive(Clone)]
-pub struct Token(Arc<str>);
-
-impl Token {
-    /// This one.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
+/// Whether somebody can be called this.
+pub(super) fn named(by: &str) -> Result<(), &'static str> {
+    if by.len() > NAME || by.chars().any(char::is_control) {
+        return Err("the name of who gives it is at most 32 bytes, without control characters");
     }
-
-    /// As it is written.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether this is it, in a time that does not tell how much of it was right.
-    fn is(&self, other: &str) -> bool {
-        let (own, other) = (self.0.as_bytes(), other.as_bytes());
-        let differs = own.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
-        own.len() == other.len() && differs == 0
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
-
-/// The way of orders to the control loop; one that takes none when it has no token.
-#[derive(Clone, Debug, Default)]
-pub struct Inbox {
-    door: Option<(Token, mpsc::Sender<Order>)>,
-}
-
-impl Inbox {
-    /// An inbox for those who know the token, and its other end.
-    #[must_use]
-    pub fn new(token: Token) -> (Self, mpsc::Receiver<Order>) {
-        let (send, receive) = mpsc::channel(WAITING);
-        (Self { door: Some((token, send)) }, receive)
-    }
-
-    /// Takes one order; the words say what becomes of it, or why not.
-    pub(super) fn take(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
-        let Some((token, send)) = &self.door else {
-            return (
-                StatusCode::FORBIDDEN,
-                "this site takes no orders: it keeps no state, so no token\n".into(),
-            );
-        };
-        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if !said.and_then(|said| said.strip_prefix("Bearer ")).is_some_and(|said| token.is(said.trim())) {
-            let why = "an order needs the operator's token: `wattkeeper token` prints it on the machine itself; \
-                       send it as `Authorization: Bearer TOKEN`\n";
-            return (StatusCode::UNAUTHORIZED, why.into());
-        }
-        let order = match serde_json::from_slice::<Order>(body) {
-            Ok(order) => order,
-            Err(error) => return (StatusCode::BAD_REQUEST, format!("this is no order: {error}\n")),
-        };
-        if let Err(why) = order.check() {
-            return (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"));
-        }
-        match send.try_send(order) {
-            Ok(()) => (StatusCode::ACCEPTED, "taken; `wattkeeper explain` shows what becomes of it\n".into()),
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "too many orders at once; try again in a second\n".into())
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the site is leaving\n".into())
-            }
-        }
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -208,25 +129,5 @@ mod tests {
         ] {
             assert_eq!(order(text), Ok(()), "{text}");
         }
-    }
-
-    #[test]
-    fn only_who_knows_the_token_gives_orders_and_never_more_than_the_loop_can_take() {
-        let (inbox, mut orders) = Inbox::new(Token::new("secret"));
-        let ask = |said: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, said.parse().unwrap());
-            inbox.take(&headers, br#"{"order":"hold"}"#).0
-        };
-        for said in ["Bearer secreT", "Bearer secret1", "Bearer ", "secret", "Basic secret"] {
-            assert_eq!(ask(said), StatusCode::UNAUTHORIZED, "{said}");
-        }
-        assert_eq!(inbox.take(&HeaderMap::new(), b"").0, StatusCode::UNAUTHORIZED);
-        assert!(orders.try_recv().is_err());
-        for _ in 0..WAITING {
-            assert_eq!(ask("Bearer secret"), StatusCode::ACCEPTED);
-        }
-        assert_eq!(ask("Bearer secret"), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(Inbox::default().take(&HeaderMap::new(), b"").0, StatusCode::FORBIDDEN);
     }
 }

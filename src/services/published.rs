@@ -191,6 +191,9 @@ pub struct Decision {
     /// The operator's order for the battery, while one stands.
     #[serde(default)]
     pub order: Option<Standing>,
+    /// Overlays of the profile that are on.
+    #[serde(default)]
+    pub overlays: Vec<OverlayOn>,
     /// Who leases the plan's rung, while somebody does.
     #[serde(default)]
     pub plan_by: Option<String>,
@@ -246,6 +249,17 @@ pub struct Outlook {
     pub resumes_at: Option<f64>,
     /// What would change the order, in a sentence without a full stop.
     pub changes: Option<String>,
+}
+
+/// An overlay that is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverlayOn {
+    /// Its name, or the key and value that it sets.
+    pub what: String,
+    /// By whom; empty when nobody said.
+    pub by: String,
+    /// Time until it ends by itself, in s.
+    pub left_s: i64,
 }
 
 /// What one solar charger may make.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::explain::Explanation;
-use super::orders::Inbox;
+use super::inbox::Inbox;
 use super::published::{Published, Quality};
 use super::table::{Kind, TABLE};
 use super::{Handle, start};

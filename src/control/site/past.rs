@@ -31,6 +31,7 @@ impl Site {
                 // Whatever a damaged file says: no order stands longer than an order may.
                 state.memory.standing =
                     kept.standing.filter(|order| order.until.since(now) <= orders::LONGEST);
+                state.overlays = kept.overlays.within(now);
                 state.alarms = kept.alarms;
                 state.full_at = kept.full_at;
             }
@@ -56,6 +57,7 @@ impl Site {
             manual_until: state.manual_until,
             auto: state.auto,
             standing: state.memory.standing,
+            overlays: state.overlays.clone(),
             alarms: state.alarms.clone(),
             full_at: state.full_at,
         }

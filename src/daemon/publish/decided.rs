@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use crate::control;
 use crate::control::decision::ForcedCharge;
+use crate::control::overlays::Overlay;
 use crate::control::reading::Stage;
 use crate::control::reason::{Cause, Tier};
 use crate::control::site::OperatorOrder;
-use crate::control::units::{MilliAmps, Soc, Watts};
+use crate::control::units::{MilliAmps, Mono, Soc, Watts};
 use crate::control::wiring::ActuatorKind;
 use crate::services::published as out;
 
@@ -68,6 +69,7 @@ pub(super) fn decision(moment: &Moment) -> out::Decision {
             left_s: view.left.whole_secs(),
             acts: view.acts,
         }),
+        overlays: moment.overlays.iter().map(|on| overlay(on, moment.now)).collect(),
         plan_by: decided.timed.plan_by.map(|by| program(&by).to_owned()),
         charge_current: decided.charge_current.map(amperes),
         chargers: wiring
@@ -102,6 +104,14 @@ pub(super) fn decision(moment: &Moment) -> out::Decision {
                 stage: Cow::Borrowed(stage),
             })
             .collect(),
+    }
+}
+
+fn overlay(on: &Overlay, now: Mono) -> out::OverlayOn {
+    out::OverlayOn {
+        what: on.what.to_string(),
+        by: on.by.to_string(),
+        left_s: on.until.since(now).whole_secs(),
     }
 }
 

@@ -200,7 +200,7 @@ pub fn files(devices: &[Resolved], effective: &Effective) -> Vec<PathBuf> {
 }
 
 /// Where a relative path of this key starts.
-fn folder(key: &str, effective: &Effective) -> PathBuf {
+pub fn folder(key: &str, effective: &Effective) -> PathBuf {
     let said = match effective.leaves.get(key).map(|leaf| &leaf.origin) {
         Some(Origin::File(file, _)) => effective.folders.get(file),
         Some(Origin::Default | Origin::Environment(_) | Origin::CommandLine) | None => None,

@@ -18,7 +18,7 @@ use crate::device::mistake::Mistake;
 use crate::device::order::ControlKind;
 
 use super::draft::Draft;
-use super::layers::{self, Effective, Overrides, Text};
+use super::layers::{self, Effective, Laid, Overrides, Text};
 use super::site::{Checked, DeviceConfig};
 use super::wire::{self, Resolved, Wired};
 
@@ -134,6 +134,9 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
         polls::fit(&devices, &mut findings);
     }
     let mut mistakes = findings.mistakes;
+    if mistakes.is_empty() && overrides.overlays.is_empty() {
+        mistakes = overlaid(text, overrides, &effective);
+    }
     if mistakes.is_empty() {
         return Ok(checked(&draft, devices, wired, effective));
     }
@@ -141,6 +144,19 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
     mistakes.dedup();
     mistakes.truncate(MOST_MISTAKES);
     Err(mistakes)
+}
+
+/// What is wrong with a profile once one of its overlays is on: better found today than in the storm.
+fn overlaid(text: &Text, overrides: &Overrides, effective: &Effective) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for name in effective.names("overlay") {
+        let overrides = Overrides { overlays: vec![Laid::Named(name.clone())], ..overrides.clone() };
+        for mut mistake in check(text, &overrides).err().unwrap_or_default() {
+            mistake.cause = format!("with the overlay {name}: {}", mistake.cause);
+            mistakes.push(mistake);
+        }
+    }
+    mistakes
 }
 
 fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: Effective) -> Checked {
@@ -169,9 +185,11 @@ fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: E
         file: effective.file.clone(),
         files,
         listen: devices::listen(&draft.listen.0).unwrap_or_else(|| ([127, 0, 0, 1], 8437).into()),
+        plan_file: draft.plan_file.as_ref().map(|file| devices::folder("plan_file", &effective).join(file)),
         site: SiteConfig { signals: wired.signals, wiring: wired.wiring, policy },
         devices: configs,
         schedule: draft.schedule.keys().cloned().collect(),
+        overlays: effective.names("overlay").into_iter().collect(),
         aliases: wired.aliases,
         effective,
         notes,

@@ -99,6 +99,53 @@ fn hut(overrides: &Overrides) -> Result<Checked, Vec<Mistake>> {
     load_text("hut.toml", HUT, None, overrides)
 }
 
+const STORM: &str = "\n[overlay.storm.policy.battery]\nfloor = 60\n\n[overlay.storm.policy.generator]\nstart = { soc = 65 }\nstop = { soc = 90 }\n\n[overlay.service]\ncontrol = \"observe\"\n";
+
+#[test]
+fn an_overlay_lies_over_the_profile_only_while_it_is_on_and_the_last_one_wins() {
+    let read = |overlays: &[&str]| {
+        let overlays = overlays.iter().map(|what| laid(what)).collect();
+        let overrides = Overrides { overlays, ..Overrides::default() };
+        load_text("hut.toml", &format!("{HUT}{STORM}"), None, &overrides).map_err(|list| shown(Err(list)))
+    };
+    let floor = |overlays: &[&str]| read(overlays).unwrap().site.policy.battery.floor;
+    assert_eq!(floor(&[]), Soc::percent(20));
+    assert_eq!(read(&[]).unwrap().overlays, ["service", "storm"]);
+    assert_eq!(floor(&["storm"]), Soc::percent(60));
+    let start = read(&["storm"]).unwrap().site.policy.generator.unwrap().soc.unwrap().start;
+    assert_eq!(start, 6_500);
+    assert_eq!(floor(&["storm", "policy.battery.floor=40"]), Soc::percent(40));
+    assert_eq!(floor(&["policy.battery.floor=40", "storm"]), Soc::percent(60));
+    for (overlay, why) in [
+        ("strom", "no overlay strom"),
+        ("policy.battery.flor=40", "unknown key"),
+        ("authority=9 kW", "cannot be changed for a while"),
+        ("control=on", "cannot be changed for a while"),
+        ("policy.battery.floor=2", "below what is reserved"),
+    ] {
+        let told = read(&[overlay]).unwrap_err();
+        assert!(told.contains(why), "{overlay}: {told}");
+    }
+}
+
+#[test]
+fn a_mistake_in_an_overlay_is_found_before_the_storm() {
+    for (overlay, why) in [
+        ("[overlay.storm.policy.battery]\nfloor = 2\n", "with the overlay storm: the floor"),
+        (
+            "[overlay.storm.policy.battery]\nflor = 60\n",
+            "unknown key in the overlay storm (did you mean `policy.battery.floor`?)",
+        ),
+        ("[overlay.storm]\nauthority = \"9 kW\"\n", "an overlay cannot lie over `authority`"),
+        ("[overlay.storm]\ncontrol = \"on\"\n", "an overlay cannot take control"),
+        ("[overlay.storm.policy.battery]\nfloor = \"much\"\n", "overlay.storm.policy.battery.floor"),
+        ("[overlay.Storm.policy.battery]\nfloor = 60\n", "\"Storm\" cannot be a name"),
+    ] {
+        let told = shown(load_text("hut.toml", &format!("{HUT}{overlay}"), None, &Overrides::default()));
+        assert!(told.contains(why) && told.lines().count() == 2, "{told}");
+    }
+}
+
 #[test]
 fn a_sound_profile_becomes_the_policy_it_says() {
     let site = hut(&Overrides::default()).map_err(|list| shown(Err(list))).unwrap();

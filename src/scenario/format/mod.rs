@@ -9,6 +9,7 @@ pub(crate) mod words;
 
 use std::path::PathBuf;
 
+use crate::control::overlays::OverlayOrder;
 use crate::control::schedule::lease::Lease;
 use crate::control::site::OperatorOrder;
 use crate::control::units::Span;
@@ -60,6 +61,8 @@ pub(crate) enum Ordered {
     Operator(OperatorOrder),
     /// A program, of the plan.
     Lease(Box<Lease>),
+    /// An operator, of the profile for a while.
+    Overlay(OverlayOrder),
 }
 
 /// One thing that happens, perhaps several times.

@@ -1,6 +1,7 @@
 //! The orders of a step: what people order of battery and generator, and what a program leases of the plan.
 
 use crate::control::orders::{Actor, BatteryOrder, Wish};
+use crate::control::overlays::{OverlayOrder, Word};
 use crate::control::policy::{Caps, PlanAct, Steer};
 use crate::control::schedule::lease::Lease;
 use crate::control::site::{Manual, OperatorOrder};
@@ -10,10 +11,11 @@ use super::Ordered;
 use super::read::Reader;
 use super::tree::{Kind, Tree};
 
-const WAY_OUT: &str = "write { generator = \"run\" | \"off\" | \"auto\" | \"acknowledge\", for = \"1h\" }, { generator.auto = false }, { battery = \"hold\" | \"charge\" | \"discharge\" | \"setpoint\" | \"release\", power = 1000, for = \"1h\", use_reserve = true } or { plan = \"self\" | \"target\" | \"setpoint\" | \"power\", target = 80, power = 1000, max_charge = 500, for = \"1m\" }";
+const WAY_OUT: &str = "write { generator = \"run\" | \"off\" | \"auto\" | \"acknowledge\", for = \"1h\" }, { generator.auto = false }, { battery = \"hold\" | \"charge\" | \"discharge\" | \"setpoint\" | \"release\", power = 1000, for = \"1h\", use_reserve = true } or { plan = \"self\" | \"target\" | \"setpoint\" | \"power\", target = 80, power = 1000, max_charge = 500, for = \"1m\" } or { overlay = \"storm\", for = \"12h\" }";
 const GENERATOR: [&str; 2] = ["generator", "for"];
 const AUTO: [&str; 2] = ["generator", "generator.auto"];
 const BATTERY: [&str; 4] = ["battery", "power", "for", "use_reserve"];
+const OVERLAY: [&str; 2] = ["overlay", "for"];
 const PLAN: [&str; 11] = [
     "plan",
     "by",
@@ -37,7 +39,12 @@ impl Reader {
         };
         let has = |key: &str| entries.iter().any(|entry| entry.key == key);
         let before = self.mistakes();
-        let read = if has("plan") {
+        let read = if has("overlay") {
+            self.known_keys(tree, &OVERLAY);
+            let what = word(tree, "overlay").and_then(|what| Word::from(what).ok());
+            let lasts = self.span(tree, "for");
+            what.map(|what| Ordered::Overlay(OverlayOrder { what, by: Actor::default(), lasts }))
+        } else if has("plan") {
             self.known_keys(tree, &PLAN);
             self.lease(tree).map(|lease| Ordered::Lease(Box::new(lease)))
         } else if has("battery") {

@@ -15,7 +15,7 @@ use crate::control::signal::Signal;
 use crate::control::site::{Keepsake, Past, Site, SiteConfig};
 use crate::control::units::{Mono, Span, Wall};
 use crate::device::mistake::Mistake;
-use crate::profile::Checked;
+use crate::profile::{Checked, Laid, laid};
 
 use super::format::{Case, Event, Given, Ordered, Setting, Step};
 use devices::Devices;
@@ -27,6 +27,8 @@ pub(crate) struct World<'a> {
     case: &'a Case,
     /// All profile values that were set so far.
     set: Vec<Setting>,
+    /// Overlays that the profile in force was read with.
+    laid: Vec<Laid>,
     checked: Option<Checked>,
     /// None while the controller is down.
     site: Option<Site>,
@@ -51,7 +53,7 @@ impl<'a> World<'a> {
     pub(crate) fn new(case: &'a Case) -> Result<Self, Vec<Mistake>> {
         let mut mistakes: Vec<Mistake> =
             case.state.iter().map(|entry| setup::no_memory(case, entry)).collect();
-        let (checked, refused) = match setup::profile(case, &case.set) {
+        let (checked, refused) = match setup::profile(case, &case.set, &[]) {
             Ok(checked) => (Some(checked), Vec::new()),
             Err(refusal) if setup::expects_mistakes(case) => (None, setup::keys(&refusal)),
             Err(refusal) => {
@@ -79,6 +81,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             case,
             set: case.set.clone(),
+            laid: Vec::new(),
             feed: Feed::new(&config.signals, &names, plant.is_some(), case.seed),
             samples: Vec::new(),
             devices: Devices::new(&config.wiring, watchdog, wearing),
@@ -141,8 +144,10 @@ impl<'a> World<'a> {
             self.handle(&match order {
                 Ordered::Operator(order) => Input::Operator(*order, Actor::default()),
                 Ordered::Lease(lease) => Input::Lease(lease.clone()),
+                Ordered::Overlay(order) => Input::Overlay(Box::new(*order)),
             });
         }
+        self.lay();
         Ok(())
     }
 
@@ -166,6 +171,9 @@ impl<'a> World<'a> {
         let wall = self.clock.read(self.now);
         self.handle(&Input::Wall(wall));
         self.handle(&Input::Due);
+        if self.lay() {
+            self.handle(&Input::Due);
+        }
         if let Some(site) = &self.site {
             self.decision = site.decision().clone();
             self.alarms = site.alarms().iter().map(|alarm| alarm.code()).collect();
@@ -247,11 +255,30 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Has the profile read again when other overlays are on than it was read with; says whether.
+    fn lay(&mut self) -> bool {
+        let Some(site) = &self.site else { return false };
+        let on: Vec<Laid> = site.overlays().iter().map(|overlay| laid(&overlay.what)).collect();
+        if on == self.laid {
+            return false;
+        }
+        self.laid = on;
+        match setup::profile(self.case, &self.set, &self.laid) {
+            Ok(checked) => {
+                self.refused.clear();
+                self.handle(&Input::Reload(Box::new(checked.site.policy.clone())));
+                self.checked = Some(checked);
+            }
+            Err(refusal) => self.refused = setup::keys(&refusal),
+        }
+        true
+    }
+
     /// The operator edits the profile. What does not pass leaves the old one running.
     fn reload(&mut self, set: &[Setting]) -> Result<(), Vec<Mistake>> {
         let mut all = self.set.clone();
         all.extend(set.iter().cloned());
-        match setup::profile(self.case, &all) {
+        match setup::profile(self.case, &all, &self.laid) {
             Ok(checked) => {
                 self.set = all;
                 self.refused.clear();

@@ -2,13 +2,13 @@
 
 use crate::device::definition::Persistence;
 use crate::device::mistake::Mistake;
-use crate::profile::{self, Checked, Overrides};
+use crate::profile::{self, Checked, Laid, Overrides};
 
 use super::super::format::tree::{Kind, Tree};
 use super::super::format::{Case, Setting};
 
 /// Loads the case's profile, or the minimal site. Mistakes in a set value stand at its line.
-pub(crate) fn profile(case: &Case, set: &[Setting]) -> Result<Checked, Vec<Mistake>> {
+pub(crate) fn profile(case: &Case, set: &[Setting], laid: &[Laid]) -> Result<Checked, Vec<Mistake>> {
     let zone = case.clock.time_zone().iana_name().unwrap_or("UTC").to_owned();
     // The clock's zone is the site's; a zone that is set wins.
     let mut edits = vec![("site.timezone".to_owned(), toml::Value::String(zone))];
@@ -16,7 +16,7 @@ pub(crate) fn profile(case: &Case, set: &[Setting]) -> Result<Checked, Vec<Mista
         edits.retain(|(key, _)| *key != setting.key); // what was set later replaces what was set before
         edits.push((setting.key.clone(), plain(&setting.value)));
     }
-    let overrides = Overrides { edits, ..Overrides::default() };
+    let overrides = Overrides { edits, overlays: laid.to_vec(), ..Overrides::default() };
     let checked = match &case.profile {
         Some((path, _)) => profile::load(path, &overrides),
         None => profile::minimal(&overrides),

@@ -34,6 +34,51 @@ fn c8_a_profile_with_mistakes_leaves_the_old_one_running_and_says_every_one() {
 }
 
 #[test]
+fn an_overlay_lies_over_the_profile_for_its_time_and_a_plan_in_a_file_steers_while_it_is_renewed() {
+    let folder = fresh_folder("overlays");
+    let devices = Devices::hut(&[("battery.soc", 70.0)]);
+    let profile = devices.profile(&folder, |text| {
+        let text = text.replacen("schema = 1", "schema = 1\nplan_file = \"plan.json\"", 1);
+        format!("{text}\n[overlay.storm.policy.battery]\nfloor = 60\n")
+    });
+    let product = Product::start(&profile);
+    product.ready();
+    let token = fs::read_to_string(folder.join("state/operator.token")).unwrap();
+    let floor = |state: &serde_json::Value| state["decision"]["floor"].as_f64();
+    let refused = |words: &[&str]| {
+        let told = product.tell(words, token.trim());
+        assert!(!told.status.success());
+        String::from_utf8_lossy(&told.stderr).into_owned()
+    };
+    let why = refused(&["overlay", "strom"]);
+    assert!(why.contains("no overlay strom") && why.contains("it has storm"), "{why}");
+    let why = refused(&["set", "policy.battery.floor=1"]);
+    assert!(why.contains("below what is reserved"), "{why}");
+    assert!(
+        product.tell(&["overlay", "storm", "--for", "12h", "--by", "anna"], token.trim()).status.success()
+    );
+    product.until("the storm's floor holds", |state| floor(state) == Some(60.0));
+    assert!(product.tell(&["set", "policy.battery.floor=65", "--for", "1h"], token.trim()).status.success());
+    product.until("what was set last wins", |state| floor(state) == Some(65.0));
+    product.kill();
+
+    let product = Product::start(&profile);
+    let state = product.until("both outlive the kill", |state| floor(state) == Some(65.0));
+    assert_eq!(state["decision"]["overlays"][0]["by"], "anna");
+    assert!(product.tell(&["overlay", "policy.battery.floor", "--off"], token.trim()).status.success());
+    product.until("the storm's floor is back", |state| floor(state) == Some(60.0));
+    assert!(product.tell(&["overlay", "storm", "--off"], token.trim()).status.success());
+    product.until("the profile's own floor is back", |state| floor(state) == Some(20.0));
+
+    fs::write(folder.join("plan.json"), r#"{"by": "evcc", "seconds": 600, "now": {"max_charge": 0}}"#)
+        .unwrap();
+    product.until("the plan is leased", |state| state["decision"]["plan_by"] == "evcc");
+    fs::write(folder.join("plan.json"), r#"{"by": "evcc", "seconds": 0}"#).unwrap();
+    product.until("the lease is given back", |state| state["decision"]["plan_by"].is_null());
+    product.stop();
+}
+
+#[test]
 fn c8_a_changed_definition_file_is_seen_too() {
     let folder = fresh_folder("definition");
     let devices = Devices::hut(&[]);

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use wattkeeper::services::Face;
-use wattkeeper::services::orders::Inbox;
+use wattkeeper::services::inbox::Inbox;
 
 use super::state::site;
 
