@@ -7,6 +7,7 @@
 mod charging;
 mod feed_in;
 mod known;
+mod probing;
 mod rungs;
 mod wish;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::battery::adaptive::Adaptive;
 use super::battery::guard::{Guard, GuardInputs};
 use super::battery::limits::{LimitInputs, LimitMemory};
+use super::commission::Commission;
 use super::curtail::Curtail;
 use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
@@ -52,6 +54,8 @@ pub struct Memory {
     pub timed: Timed,
     /// Curtailment of PV.
     pub curtail: Curtail,
+    /// A commissioning under way or over; while there is one nothing else is ordered.
+    pub commission: Option<Box<Commission>>,
     last: Option<Mono>,
     last_meter: Mono,
     /// The last order was not what the regulator wanted: its trim must not wind up.
@@ -86,6 +90,22 @@ pub fn decide(
     // 2. What is allowed: most important first, each limit inside the one before.
     let mut ladder = device_rung(policy, wiring, &known);
     let limits = memory.limits.step(&policy.battery, &limit_inputs(wiring, image, &known), now);
+    if let Some(mut commission) = memory.commission.take() {
+        probing::decide(
+            policy,
+            wiring,
+            memory,
+            image,
+            &known,
+            &limits,
+            ladder,
+            &mut commission,
+            now,
+            decision,
+        );
+        memory.commission = Some(commission);
+        return;
+    }
     let battery = battery_rung(&mut ladder, policy, &limits, &known);
     connection_rung(&mut ladder, policy, memory, &known);
     floor_rung(&mut ladder, policy, memory, &known);

@@ -59,6 +59,8 @@ pub enum Input {
     Lease(Box<Lease>),
     /// An overlay of the profile is put on or taken off.
     Overlay(Box<OverlayOrder>),
+    /// The site is commissioned with steps of this power; none stops it.
+    Commission(Option<Watts>),
 }
 
 /// How the writing of an order ended.
@@ -188,6 +190,8 @@ pub enum Event {
     Overlaid(OverlayOrder),
     /// An overlay has ended by itself.
     OverlayOver(Word),
+    /// Commissioning is over.
+    Commissioned,
 }
 
 /// Alarms the pure half raises; the list is the code's one list.
@@ -476,6 +480,7 @@ mod tests {
             Input::Leaving,
             Input::Lease(Box::default()),
             Input::Overlay(Box::default()),
+            Input::Commission(Some(Watts(500))),
         ];
         for input in inputs {
             let bytes = input.encode();

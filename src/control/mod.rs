@@ -12,6 +12,7 @@
 
 pub mod actuator;
 pub mod battery;
+pub mod commission;
 pub mod curtail;
 pub mod decide;
 pub mod decision;

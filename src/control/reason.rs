@@ -155,6 +155,8 @@ pub enum Reason {
     FloorEase(Watts),
     /// The battery is kept full.
     KeepCharged,
+    /// The site is being commissioned; this much of it is done, in hundredths.
+    Commissioning(u8),
     /// An operator's hold; this much time is left.
     OpHold(Span),
     /// An operator orders this much charge, or all there may be; time left.
@@ -257,6 +259,7 @@ impl Reason {
             Self::FloorRaisedHold(_) => "floor-raised-hold",
             Self::FloorEase(_) => "floor-ease",
             Self::KeepCharged => "keep-charged",
+            Self::Commissioning(_) => "commissioning",
             Self::OpHold(_) => "op-hold",
             Self::OpCharge(..) => "op-charge",
             Self::OpDischarge(..) => "op-discharge",
@@ -328,6 +331,8 @@ impl Reason {
             Self::FloorEase(limit) => format!("just above the floor: discharge at most {limit}"),
             Self::KeepCharged => "the battery is kept charged".to_owned(),
             Self::OpHold(left) => format!("an operator holds the battery for another {}", left.words()),
+            Self::Commissioning(100) => "commissioning is over; nothing is ordered".to_owned(),
+            Self::Commissioning(done) => format!("the site is being commissioned: {done} % done"),
             Self::OpCharge(Some(power), left) => {
                 format!("an operator charges with {power} for another {}", left.words())
             }

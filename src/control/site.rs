@@ -20,6 +20,7 @@ pub use super::keepsake::{Keepsake, Past};
 use alarms::set_alarm;
 
 use super::actuator::Actuator;
+use super::commission::{Commission, Ended};
 use super::decide::{Memory, decide};
 use super::genset::{Genset, GensetInputs, GensetState};
 use super::image::{Image, Slot};
@@ -153,6 +154,12 @@ impl Site {
         &self.state.alarms
     }
 
+    /// The commissioning under way or over, if there is one.
+    #[must_use]
+    pub fn commissioning(&self) -> Option<&Commission> {
+        self.state.memory.commission.as_deref()
+    }
+
     /// Overlays of the profile that are on.
     #[must_use]
     pub fn overlays(&self) -> &[Overlay] {
@@ -242,6 +249,7 @@ impl Site {
             }
             Input::Leaving => self.leave(now),
             Input::Lease(lease) => self.lease(lease, now),
+            Input::Commission(power) => self.commission(*power, now),
             Input::Overlay(order) => {
                 if self.state.overlays.take(order, now) {
                     let _full = self.outputs.events.try_push(Event::Overlaid(**order));
@@ -282,6 +290,21 @@ impl Site {
             }
             self.state.wake_at = now;
         }
+    }
+
+    fn commission(&mut self, power: Option<Watts>, now: Mono) {
+        let SiteConfig { wiring, .. } = &self.config;
+        let steered =
+            |at: u8| wiring.actuators.iter().any(|spec| spec.kind == ActuatorKind::InverterPower(at));
+        let memory = &mut self.state.memory;
+        match (power, &mut memory.commission) {
+            (Some(power), _) => {
+                memory.commission = Some(Box::new(Commission::new(power, wiring, steered, now)));
+            }
+            (None, Some(commission)) => commission.end(Ended::Stopped),
+            (None, None) => {}
+        }
+        self.state.wake_at = now;
     }
 
     fn lease(&mut self, lease: &Lease, now: Mono) {
@@ -342,9 +365,19 @@ impl Site {
                 memory.senses.yield_to(at, actuator.yields(now));
             }
         }
+        let over = |memory: &Memory| memory.commission.as_ref().is_some_and(|it| it.report().is_some());
+        let was_over = over(memory);
+        if let Some(commission) = &mut memory.commission
+            && actuators.iter().any(Actuator::given_up)
+        {
+            commission.end(Ended::Refused);
+        }
         let before = (memory.guard.state(), memory.senses.bms_seen());
         decide(policy, wiring, memory, image, active, *wall, now, &mut self.decision);
         let after = (memory.guard.state(), memory.senses.bms_seen());
+        if over(memory) && !was_over {
+            let _full = self.outputs.events.try_push(Event::Commissioned);
+        }
         if before.1 != after.1 {
             self.state.keeping.changed();
         }
@@ -365,7 +398,8 @@ impl Site {
                 | Event::Leased(_)
                 | Event::LeaseOver(_)
                 | Event::Overlaid(_)
-                | Event::OverlayOver(_) => {}
+                | Event::OverlayOver(_)
+                | Event::Commissioned => {}
             }
         }
         self.outputs.keep = self.state.keeping.due(now);

@@ -429,6 +429,7 @@ fn log(event: &Event) {
         Event::Leased(by) => info!(by = by.as_str(), "the plan is leased"),
         Event::LeaseOver(by) => info!(by = by.as_str(), "a lease of the plan has ended"),
         Event::Overlaid(order) => info!(by = order.by.as_str(), overlay = order.words(), "overlay"),
+        Event::Commissioned => info!("commissioning is over"),
         Event::OverlayOver(what) => info!(overlay = what.as_str(), "the overlay has ended"),
         Event::Alarm(alarm, true) => warn!(alarm = alarm.code(), "{}", alarm.words()),
         Event::Alarm(alarm, false) => info!(alarm = alarm.code(), "alarm over"),

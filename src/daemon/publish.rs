@@ -209,6 +209,7 @@ fn event_words(event: &Event) -> String {
         Event::Ordered(order, by) => format!("order by {}: {}", named(by), order.words()),
         Event::OrderOver => "the order for the battery has ended".to_owned(),
         Event::Leased(by) => format!("{} leases the plan", program(by)),
+        Event::Commissioned => "commissioning is over".to_owned(),
         Event::Overlaid(order) => format!("overlay by {}: {}", named(&order.by), order.words()),
         Event::OverlayOver(what) => format!("the overlay {what} has ended"),
         Event::LeaseOver(by) => format!("the plan of {} has ended", program(by)),

@@ -3,6 +3,7 @@
 
 mod alive;
 mod bench_site;
+mod commission;
 mod corpus;
 mod cost;
 mod days;

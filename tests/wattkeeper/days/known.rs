@@ -68,7 +68,10 @@ impl Known {
             }
             Input::Operator(OperatorOrder::GeneratorAuto(auto), _) => self.told.auto = Some(*auto),
             Input::Operator(OperatorOrder::GeneratorAcknowledge, _) => self.acknowledged = true,
-            Input::Operator(OperatorOrder::Battery(_), _) | Input::Lease(_) | Input::Overlay(_) => {}
+            Input::Operator(OperatorOrder::Battery(_), _)
+            | Input::Lease(_)
+            | Input::Overlay(_)
+            | Input::Commission(_) => {}
             Input::Wall(wall) => self.wall = Some(*wall),
             Input::Due
             | Input::Wrote { .. }
