@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod commission;
 mod demo;
 mod devices;
 mod explain;
@@ -47,6 +48,7 @@ enum Command {
     Plant(plant::Args),
     Status(status::Args),
     Explain(explain::Args),
+    Commission(commission::Args),
     Hold(order::Hold),
     Charge(order::Charge),
     Discharge(order::Discharge),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Plant(args) => plant::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Commission(args) => commission::run(&args),
         Command::Hold(args) => order::hold(&args),
         Command::Charge(args) => order::charge(&args),
         Command::Discharge(args) => order::discharge(&args),

@@ -49,6 +49,12 @@ pub(super) const TELEMETRY: usize = 0;
 pub(super) const METER: usize = 4;
 /// The battery.
 pub(super) const BATTERY: usize = 8;
+/// Places of the sums among [`Shown::gains`].
+pub const INVERTER_TOTAL: usize = TELEMETRY + 3;
+/// Of the grid meter.
+pub const METER_TOTAL: usize = METER + 3;
+/// Of the battery.
+pub const BATTERY_TOTAL: usize = BATTERY;
 
 /// One value per channel; none where nothing is wired or heard.
 pub(super) type Answers = [Option<Watts>; CHANNELS];
@@ -99,6 +105,28 @@ pub enum Ended {
     Refused,
     /// Somebody stopped it.
     Stopped,
+}
+
+impl Ended {
+    /// What happened and what to do, for a person.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NothingToOrder => {
+                "no inverter of this profile takes orders of power: a device that keeps the fast loop itself cannot be tried like this"
+            }
+            Self::Silence => {
+                "grid meter, inverter or state of charge fell silent or cannot be believed: look with `wattkeeper devices` at their links"
+            }
+            Self::NoGrid => {
+                "there is no grid, or a generator feeds the site: try again when the grid carries it"
+            }
+            Self::Refused => {
+                "the inverter refuses orders, or somebody else writes its registers: check its mode, and stop the other controller"
+            }
+            Self::Stopped => "it was stopped",
+        }
+    }
 }
 
 /// What a commissioning looks at, besides the image.
@@ -290,6 +318,12 @@ impl Commission {
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.over.then_some(&self.report)
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn shown(&self) -> &[Shown] {
+        &self.report.shown
     }
 
     /// Ends it early.

@@ -235,6 +235,8 @@ pub enum Alarm {
     ProfileRefused,
     /// More is drawn than the import limit allows, and the battery may not give the rest.
     ImportLimitUnmet,
+    /// The site is in control, and no commissioning has proven its devices.
+    Uncommissioned,
 }
 
 /// How many alarms can be active at once.
@@ -242,7 +244,7 @@ pub const MAX_ALARMS: usize = 32;
 
 impl Alarm {
     /// One of each.
-    pub const LISTED: [Self; 19] = [
+    pub const LISTED: [Self; 20] = [
         Self::MeterLost,
         Self::ImportLimitUnmet,
         Self::SocLost,
@@ -262,10 +264,12 @@ impl Alarm {
         Self::StoreLost,
         Self::CrashLoop,
         Self::ProfileRefused,
+        Self::Uncommissioned,
     ];
 
     /// Those that the host raises, by [`Input::Noticed`].
-    pub const HOST: [Self; 4] = [Self::StoreFailed, Self::StoreLost, Self::CrashLoop, Self::ProfileRefused];
+    pub const HOST: [Self; 5] =
+        [Self::StoreFailed, Self::StoreLost, Self::CrashLoop, Self::ProfileRefused, Self::Uncommissioned];
 
     /// How urgent it is: `page` wakes someone, `ticket` waits for the morning, `info` is good to know.
     #[must_use]
@@ -288,7 +292,7 @@ impl Alarm {
             | Self::StoreFailed
             | Self::StoreLost
             | Self::ProfileRefused => "ticket",
-            Self::GeneratorAdopted | Self::GeneratorNoFeedback => "info",
+            Self::GeneratorAdopted | Self::GeneratorNoFeedback | Self::Uncommissioned => "info",
         }
     }
 
@@ -298,6 +302,9 @@ impl Alarm {
         match self {
             Self::MeterLost => {
                 "the grid meter has said nothing usable for a minute; the battery waits. Check its power, cable and address"
+            }
+            Self::Uncommissioned => {
+                "the site is in control, and nobody has proven sign, scale and phase of its devices as they are now. Stop it, run `wattkeeper commission PROFILE` once, and start it again"
             }
             Self::ImportLimitUnmet => {
                 "more is drawn from the grid than the import limit allows, and the battery may not give the rest. Switch loads off, or look with `wattkeeper explain` at what holds the battery back"
@@ -379,6 +386,7 @@ impl Alarm {
             Self::StoreLost => "store-lost",
             Self::CrashLoop => "crash-loop",
             Self::ProfileRefused => "profile-refused",
+            Self::Uncommissioned => "uncommissioned",
         }
     }
 }

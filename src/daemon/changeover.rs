@@ -52,6 +52,7 @@ impl Daemon {
             self.change_over(profile).await;
         }
         self.look_at_plans();
+        self.notice(Alarm::Uncommissioned, self.is_uncommissioned());
         self.notice(Alarm::ProfileRefused, false);
         // A person has looked at it: what the profile says holds again.
         self.notice(Alarm::CrashLoop, false);

@@ -14,6 +14,7 @@ mod notify;
 pub mod orders;
 mod past;
 mod plan_file;
+pub mod proof;
 mod publish;
 mod publishing;
 mod reload;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::control::commission::Commission;
 use crate::control::decision::Decision;
 use crate::control::image::Image;
 use crate::control::ledger::Ledger;
@@ -39,6 +40,8 @@ pub struct Moment {
     pub decision: Decision,
     /// Energy so far.
     pub ledger: Ledger,
+    /// The commissioning under way or over.
+    pub commission: Option<Commission>,
     /// Overlays that are on.
     pub overlays: Vec<Overlay>,
     /// Active alarms.
@@ -139,6 +142,7 @@ impl Moment {
             image: Image::default(),
             decision: Decision::default(),
             ledger: Ledger::default(),
+            commission: None,
             overlays: Vec::new(),
             alarms: Vec::new(),
             diary: Diary::default(),
@@ -157,6 +161,7 @@ impl Moment {
         self.image.clone_from(site.image());
         self.decision.clone_from(site.decision());
         self.ledger = *site.ledger();
+        self.commission = site.commissioning().cloned();
         self.overlays.clear();
         self.overlays.extend_from_slice(site.overlays());
         self.alarms.clear();

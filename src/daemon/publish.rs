@@ -147,6 +147,7 @@ impl Publisher {
                 .iter()
                 .map(|(code, ms)| counted(Cow::Borrowed(*code), seconds(Span(*ms))))
                 .collect(),
+            commissioning: decided::commissioning(moment),
             history: self.history.iter().copied().collect(),
             signals,
         }

@@ -9,8 +9,8 @@ use tracing::{error, info, warn};
 
 use crate::control::genset::Genset;
 use crate::control::policy::Control;
-use crate::control::site::{Alarm, Past, Site};
-use crate::control::units::Mono;
+use crate::control::site::{Alarm, Input, Past, Site};
+use crate::control::units::{Mono, Watts};
 use crate::profile::Checked;
 use crate::services;
 use crate::services::inbox::{Inbox, Token};
@@ -23,7 +23,7 @@ use super::moment::{Diary, Frame, Moment};
 use super::notify::Manager;
 use super::publishing::Publishing;
 use super::reload::{Load, Watcher};
-use super::{CLOSE_WITHIN, Daemon, RunError, Untold, past};
+use super::{CLOSE_WITHIN, Daemon, RunError, Untold, past, proof};
 
 /// How the daemon runs.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// What lets people give orders to a site without a state folder; none for a site that takes none.
     pub token: Option<Token>,
+    /// Commission the site with steps of this power, and order nothing else.
+    pub commission: Option<Watts>,
     /// Reads the profile again, for changes while it runs; none when it never changes.
     pub reload: Option<Load>,
     /// Where time comes from.
@@ -52,6 +54,7 @@ impl Default for Options {
             speed: 1,
             state: None,
             token: None,
+            commission: None,
             reload: None,
             time: Source::system(),
             dialler: fleet::tcp(),
@@ -80,7 +83,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When another instance uses the state folder, or the page's address cannot be used.
-    pub fn start(profile: Checked, options: &Options) -> Result<Self, RunError> {
+    pub fn start(mut profile: Checked, options: &Options) -> Result<Self, RunError> {
         let now = stamp(&options.time);
         let Remembered { opened, failed } = remembered(options, &profile.name, &now)?;
         let Opened { keeper, found, starts } = opened;
@@ -91,6 +94,9 @@ impl Daemon {
             Past::Kept(kept) => kept.genset,
             Past::None | Past::Lost => Genset::default(),
         };
+        if let Some(state) = &options.state {
+            proof::apply(state, &mut profile);
+        }
         let checked = in_force(&profile, looping);
         let zone = &checked.site.policy.timezone;
         let clock = Clock::start(options.time.clone(), begins, latest, options.speed, zone);
@@ -117,7 +123,8 @@ impl Daemon {
         let publishing = Publishing::start(publish, sheet).map_err(RunError::System)?;
         let watcher = match &options.reload {
             Some(load) => {
-                Some(Watcher::start(Arc::clone(load), checked.files.clone()).map_err(RunError::System)?)
+                let load = proven(load, options.state.clone());
+                Some(Watcher::start(load, checked.files.clone()).map_err(RunError::System)?)
             }
             None => None,
         };
@@ -151,6 +158,9 @@ impl Daemon {
         if !daemon.site.overlays().is_empty() {
             daemon.lay();
         }
+        if options.commission.is_some() {
+            daemon.handle(&Input::Commission(options.commission));
+        }
         daemon.look_at_plans();
         daemon.say_how(&profile, looping);
         for (alarm, holds) in [
@@ -158,10 +168,17 @@ impl Daemon {
             (Alarm::StoreLost, lost),
             (Alarm::CrashLoop, looping),
             (Alarm::ProfileRefused, false),
+            (Alarm::Uncommissioned, daemon.is_uncommissioned()),
         ] {
             daemon.notice(alarm, holds);
         }
         Ok(daemon)
+    }
+
+    /// The site is in control, and nobody has proven how its devices are wired. A site that keeps nothing has no proof
+    /// to keep.
+    pub(super) fn is_uncommissioned(&self) -> bool {
+        self.options.state.is_some() && proof::is_missing(&self.checked)
     }
 
     fn say_how(&self, profile: &Checked, looping: bool) {
@@ -196,6 +213,18 @@ fn before(found: Found, failed: bool, now: &Stamp) -> Before {
             Before { past: Past::Kept(Box::new(record.keepsake)), begins, latest, wear: record.wear }
         }
     }
+}
+
+/// Reads a profile, and lets the proof of its commissioning count.
+fn proven(load: &Load, state: Option<PathBuf>) -> Load {
+    let load = Arc::clone(load);
+    Arc::new(move |laid| {
+        let mut checked = load(laid)?;
+        if let Some(state) = &state {
+            proof::apply(state, &mut checked);
+        }
+        Ok(checked)
+    })
 }
 
 /// A profile as it holds: after a crash loop nothing is written, whatever it says.

@@ -36,6 +36,8 @@ pub struct Checked {
     pub schedule: Vec<String>,
     /// Names of the overlays that can be put on.
     pub overlays: Vec<String>,
+    /// Commissioning has proven its devices as they are; whoever holds the proof says so.
+    pub proven: bool,
     /// What is no mistake but what an operator should know.
     pub notes: Vec<String>,
     pub(super) aliases: BTreeMap<String, SignalId>,

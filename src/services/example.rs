@@ -203,6 +203,7 @@ impl Published {
             ],
             alarms: vec![alarm("generator-fail-to-start", "page", false), alarm("meter-lost", "page", false)],
             binding_seconds: counted(&[("self", 3_300.0), ("bms-ccl", 290.0)]),
+            commissioning: None,
             history: (0..120)
                 .map(|at| Point {
                     grid: (at != 60).then(|| wave(at, 40.0, 3.0) - 30.0),

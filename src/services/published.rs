@@ -61,8 +61,56 @@ pub struct Published {
     pub alarms: Vec<Alarm>,
     /// How long each reason was the binding one, by its code.
     pub binding_seconds: Vec<Counted<f64>>,
+    /// The commissioning under way or over; none when there is none.
+    #[serde(default)]
+    pub commissioning: Option<Commissioning>,
     /// A few recent minutes for the small curves of the page, oldest first, evenly spaced.
     pub history: Vec<Point>,
+}
+
+/// A commissioning: how far it is, and what was seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Commissioning {
+    /// How much is done, in %.
+    pub done: u8,
+    /// What is tried now: the inverter and its phase.
+    pub now: Option<String>,
+    /// It is over.
+    pub over: bool,
+    /// Why it ended early, in a sentence.
+    pub ended: Option<String>,
+    /// Every trial that was made.
+    pub tried: Vec<Tried>,
+}
+
+/// One trial: an inverter on one of its phases.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The inverter's name.
+    pub inverter: String,
+    /// The phase: `L1`.
+    pub phase: String,
+    /// What the inverter's own power showed of what was ordered, in %.
+    pub inverter_percent: Option<f64>,
+    /// What the grid meter showed of it, in %; less import is negative, which is right.
+    pub meter_percent: Option<f64>,
+    /// What the battery showed of it, in %.
+    pub battery_percent: Option<f64>,
+    /// From the order to half of the inverter's answer, in ms.
+    pub response_ms: Option<i64>,
+    /// From there to half of the meter's, in ms.
+    pub lag_ms: Option<i64>,
+    /// What is wrong; empty when nothing is.
+    pub findings: Vec<Found>,
+}
+
+/// Something that commissioning found wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Its code: `meter-reversed`.
+    pub code: String,
+    /// What happened and what to do.
+    pub text: String,
 }
 
 /// What this program is.

@@ -15,11 +15,12 @@ use std::time::Duration;
 use wattkeeper::control::site::{Command, Order};
 use wattkeeper::control::units::{Span, Watts};
 use wattkeeper::daemon::fleet::{Dialler, Fleet};
+use wattkeeper::daemon::proof::{self, Proof};
 use wattkeeper::daemon::{Daemon, RunError};
 use wattkeeper::device::exchange::Failure;
 use wattkeeper::device::order::{ControlKind, SessionEvent};
 use wattkeeper::plant::fake::{Misbehaviour, open};
-use wattkeeper::services::published::{Control, Published};
+use wattkeeper::services::published::{Commissioning, Control, Published};
 use wattkeeper::store::{self, Stamp};
 
 use crate::rig::parts::wait_for;
@@ -89,6 +90,53 @@ async fn t6_what_was_heard_before_a_suspension_is_old_after_it() {
     ended.unwrap();
     let decision = published.decision.as_ref().unwrap();
     assert_eq!((published.failsafe_level, decision.battery_order), (3, 0), "{decision:?}");
+}
+
+async fn commissioned(house: &House, daemon: Daemon) -> Commissioning {
+    let watch = daemon.watch();
+    let over = || watch.borrow().commissioning.as_ref().is_some_and(|seen| seen.over);
+    let (published, ended) = play(daemon, house.until("commissioning is over", 1_800.0, |_| over())).await;
+    ended.unwrap();
+    published.commissioning.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn commissioning_proves_a_house_over_the_wire_and_control_on_asks_for_that_proof() {
+    let house = House::new(0.05, &[("battery.soc", 60.0), ("start", 23.0)]);
+    let (profile, daemon) = house.commissioner(&[]);
+    let contact = house.written("relay").len();
+    let seen = commissioned(&house, daemon).await;
+    assert_eq!(seen.ended, None);
+    assert_eq!(seen.tried.len(), 3);
+    let wrong: Vec<_> = seen.tried.iter().flat_map(|tried| &tried.findings).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(house.written("relay").len(), contact, "the generator's contact is left alone");
+
+    let state = fresh_folder("commissioned");
+    let asks = |published: &Published| alarms(published).contains(&"uncommissioned");
+    let daemon = house.daemon(&[], house.dialler(), Some(state.clone()));
+    let (published, _) = play(daemon, house.pass(5.0)).await;
+    assert!(asks(&published), "{:?}", alarms(&published));
+
+    let proof = Proof::of(&profile, &seen, 0).unwrap();
+    assert!(proof.meter_lag_ms.is_some_and(|lag| lag <= 1_500), "{:?}", proof.meter_lag_ms);
+    proof::write(&state, &proof).unwrap();
+    let daemon = house.daemon(&[], house.dialler(), Some(state.clone()));
+    let (published, _) = play(daemon, house.pass(5.0)).await;
+    assert!(!asks(&published), "{:?}", alarms(&published));
+
+    // Another phase is another wiring: what was proven does not speak of it.
+    let daemon = house.daemon(&["device.gx.phases=[\"l1\"]"], house.dialler(), Some(state));
+    let (published, _) = play(daemon, house.pass(5.0)).await;
+    assert!(asks(&published), "{:?}", alarms(&published));
+}
+
+#[tokio::test(start_paused = true)]
+async fn commissioning_of_a_profile_that_names_other_phases_than_the_cabinet_proves_nothing() {
+    let house = House::new(0.05, &[("battery.soc", 60.0), ("start", 23.0), ("phases", 1.0)]);
+    let (profile, daemon) = house.commissioner(&["device.gx.phases=[\"l2\"]"]);
+    let seen = commissioned(&house, daemon).await;
+    assert!(Proof::of(&profile, &seen, 0).is_none(), "{seen:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,10 +37,12 @@ pub(super) fn decide(
     let sensed = &known.sensed;
     let lost =
         sensed.meter == Stage::Safe || sensed.soc == Stage::Safe || best_inverter(known) == Stage::Safe;
+    let engine = [wiring.generator.running, wiring.generator.ac_present];
+    let engine = engine.into_iter().any(|id| image.flag(id).is_some_and(|flag| flag.value));
     let around = Surroundings {
         range: (ladder.low(), ladder.high()),
         heard: known.starting.is_none() && !lost,
-        grid: !sensed.island && !known.generator_active,
+        grid: !sensed.island && !known.generator_active && !engine,
         refused: sensed.yielded.contains(&true),
     };
     commission.step(image, wiring, &around, now);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::control;
+use crate::control::commission::{self, Shown};
 use crate::control::decision::ForcedCharge;
 use crate::control::overlays::Overlay;
 use crate::control::reading::Stage;
@@ -105,6 +106,43 @@ pub(super) fn decision(moment: &Moment) -> out::Decision {
             })
             .collect(),
     }
+}
+
+/// A commissioning, as it is shown.
+pub(in crate::daemon) fn commissioning(moment: &Moment) -> Option<out::Commissioning> {
+    let commission = moment.commission.as_ref()?;
+    let wiring = &moment.frame.checked.site.wiring;
+    let phase = |at: u8| format!("L{}", at.saturating_add(1));
+    let inverter = |at: u8| {
+        let wired = wiring.inverters.get(usize::from(at));
+        wired.map(|wired| wired.spec.name.clone()).unwrap_or_default()
+    };
+    let tried = |shown: &Shown| {
+        let percent = |channel: usize| {
+            shown.gains.get(channel).copied().flatten().map(|thousandths| f64::from(thousandths) / 10.0)
+        };
+        out::Tried {
+            inverter: inverter(shown.trial.inverter),
+            phase: phase(shown.trial.phase),
+            inverter_percent: percent(commission::INVERTER_TOTAL),
+            meter_percent: percent(commission::METER_TOTAL),
+            battery_percent: percent(commission::BATTERY_TOTAL),
+            response_ms: shown.response.map(|span| span.0),
+            lag_ms: shown.lag.map(|span| span.0),
+            findings: shown
+                .findings
+                .iter()
+                .map(|found| out::Found { code: found.code().to_owned(), text: found.words() })
+                .collect(),
+        }
+    };
+    Some(out::Commissioning {
+        done: commission.done(),
+        now: commission.trial().map(|trial| format!("{} {}", inverter(trial.inverter), phase(trial.phase))),
+        over: commission.report().is_some(),
+        ended: commission.report().and_then(|report| report.ended).map(|ended| ended.words().to_owned()),
+        tried: commission.shown().iter().map(tried).collect(),
+    })
 }
 
 fn overlay(on: &Overlay, now: Mono) -> out::OverlayOn {

@@ -190,6 +190,7 @@ fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: E
         devices: configs,
         schedule: draft.schedule.keys().cloned().collect(),
         overlays: effective.names("overlay").into_iter().collect(),
+        proven: false,
         aliases: wired.aliases,
         effective,
         notes,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use wattkeeper::control::units::Watts;
 use wattkeeper::daemon::clock::{self, Clock, Source};
 use wattkeeper::daemon::fleet::Dialler;
 use wattkeeper::daemon::{Daemon, Options};
@@ -107,6 +108,21 @@ impl House {
     pub fn dialler(&self) -> Dialler {
         let lines = self.lines.clone();
         Arc::new(move |host, _port| Arc::new(lines[host].clone()) as Arc<dyn Dial>)
+    }
+
+    /// A daemon that commissions this house with steps of 500 W.
+    pub fn commissioner(&self, set: &[&str]) -> (Checked, Daemon) {
+        let mut profile = self.profile(set);
+        profile.site.policy.generator = None;
+        let options = Options {
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            time: self.time.clone(),
+            dialler: self.dialler(),
+            commission: Some(Watts(500)),
+            ..Options::default()
+        };
+        let daemon = Daemon::start(profile.clone(), &options).unwrap();
+        (profile, daemon)
     }
 
     /// The daemon on this house, reached in this way.
