@@ -7,6 +7,7 @@
 mod charging;
 mod feed_in;
 mod known;
+mod phases;
 mod probing;
 mod rungs;
 mod wish;
@@ -22,18 +23,20 @@ use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
 use super::orders::{OrderInputs, Standing};
-use super::policy::{GuardKind, PhaseMode, Policy};
+use super::policy::{self, GuardKind, PhaseMode, Policy};
 use super::reading::Stage;
 use super::reason::{Cause, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
 use super::schedule::{Act, Claim, Timed};
 use super::senses::{self, Senses};
 use super::share::{self, Able};
-use super::units::{Mono, Span, Wall, Watts};
+use super::units::{MilliAmps, MilliVolts, Mono, Span, Wall, Watts};
 use super::wiring::Wiring;
 use known::{Known, best_inverter, dynamics, merged, sense, stages};
+use phases::ExportRoom;
 use rungs::{
-    battery_rung, caps_rung, connection_rung, device_rung, discharge_allowed, floor_rung, meter_doubt,
+    battery_rung, caps_rung, connection_rung, device_rung, discharge_allowed, floor_rung, may_shave,
+    meter_doubt,
 };
 use wish::{forced_charge, supervised_setpoint, timed_inputs, wanted};
 
@@ -52,6 +55,8 @@ pub struct Memory {
     pub standing: Option<Standing>,
     /// Schedule, plan and outages.
     pub timed: Timed,
+    /// What the grid's voltage leaves of export.
+    pub export_room: ExportRoom,
     /// Curtailment of PV.
     pub curtail: Curtail,
     /// A commissioning under way or over; while there is one nothing else is ordered.
@@ -107,7 +112,14 @@ pub fn decide(
         return;
     }
     let battery = battery_rung(&mut ladder, policy, &limits, &known);
-    connection_rung(&mut ladder, policy, memory, &known);
+    let export = known.sensed.grid.map_or(Watts::ZERO, |grid| -share::total(grid.phases));
+    let most = policy.authority + wiring.limited_rating();
+    let room = memory.export_room.step(policy.grid.export_voltage, known.grid_volts, export, most, now);
+    if let Some((room, _)) = room {
+        known.export_limit = Some(known.export_limit.map_or(room, |other| other.min(room)));
+    }
+    let phase_ranges = phases::ranges(policy, memory, &known, may_shave(policy, memory, &known));
+    connection_rung(&mut ladder, policy, memory, &known, room, phase_ranges.as_ref());
     floor_rung(&mut ladder, policy, memory, &known);
 
     // 3. What is wanted.
@@ -128,7 +140,13 @@ pub fn decide(
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
     let usable = |at: usize| known.sensed.obeys(at);
+    let range = (ladder.low(), ladder.high());
+    let nothing = range == (Watts::ZERO, Watts::ZERO);
     let able = Able::of(&wiring.inverters, usable, known.load_out_sure);
+    let able = match phase_ranges.filter(|_| !nothing) {
+        Some(ranges) => able.within(&ranges),
+        None => able,
+    };
     let on_phases = |phases| {
         if known.split { able.fit(phases, policy.phases == PhaseMode::Total) } else { merged(phases) }
     };
@@ -136,8 +154,6 @@ pub fn decide(
 
     // 4. What is given.
     let resolution = wiring.inverters.iter().map(|wired| wired.spec.resolution).max().unwrap_or_default();
-    let range = (ladder.low(), ladder.high());
-    let nothing = range == (Watts::ZERO, Watts::ZERO);
     if nothing {
         memory.regulator.neutral(now);
     }
@@ -205,7 +221,7 @@ pub fn decide(
     decision.export_limit = export_limit(policy, &known);
     let cap = claim.and_then(|claim| claim.caps).and_then(|caps| caps.max_charge);
     charging::shared(wiring, image, &known, &limits, cap, decision, now);
-    decision.pv_limit = feed_in::pv_limit(policy, wiring, memory, image, &known, &ladder, now);
+    decision.pv_limit = feed_in::pv_limit(policy, wiring, memory, image, &known, &ladder, &able, now);
     // What the BMS asks for is shown before what the guard would do.
     decision.guard = match (known.charge_request, policy.battery.is_adaptive()) {
         (true, true) => GuardState::Recharge,
@@ -265,7 +281,9 @@ fn measure(
         return false;
     }
     let total = share::total(grid.phases);
-    let violated = policy.grid.over_import(total) || policy.grid.over_export(total);
+    let violated = policy.grid.over_import(total)
+        || policy.grid.over_export(total)
+        || over_phase(policy, known, grid.phases);
     regulator.meter_heard(grid.phases, grid.asked_at, violated, dynamics);
     let settled = policy.regulator.trim
         && !dynamics.compatible
@@ -284,6 +302,18 @@ fn measure(
 fn export_limit(policy: &Policy, known: &Known) -> Option<Watts> {
     let compatible = policy.battery.guard == GuardKind::VictronCompatible;
     known.export_limit.or(compatible.then_some(Watts(96_000)))
+}
+
+/// Whether a phase breaks a limit of its own.
+fn over_phase(policy: &Policy, known: &Known, grid: [Watts; 3]) -> bool {
+    let over = |limit: Option<MilliAmps>, power: Watts, volts: Option<MilliVolts>| {
+        policy::over(limit.map(|limit| phases::power(limit, volts)), power)
+    };
+    let own = &policy.grid;
+    grid.into_iter().zip(known.grid_volts).zip(known.controlled).any(|((grid, volts), controlled)| {
+        controlled
+            && (over(own.import_limit_phase, grid, volts) || over(own.export_limit_phase, -grid, volts))
+    })
 }
 
 /// What an operator's order looks at. Without grid nothing is ordered, so nothing is good enough.

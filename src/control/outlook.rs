@@ -84,6 +84,15 @@ fn changes(policy: &Policy, cause: Cause) -> Option<String> {
         Reason::ExportLimit(limit) => {
             format!("it ends when less than {limit} is left over, or with a higher policy.grid.export_limit")
         }
+        Reason::ImportLimitPhase(at, limit) => format!(
+            "it ends when the loads on L{} need less than {limit}, or with a higher policy.grid.import_limit_phase",
+            at.saturating_add(1)
+        ),
+        Reason::ExportLimitPhase(at, limit) => format!(
+            "it ends when less than {limit} is left over on L{}, or with a higher policy.grid.export_limit_phase",
+            at.saturating_add(1)
+        ),
+        Reason::ExportVolt(..) => "it ends when the grid's voltage falls".to_owned(),
         Reason::Island => {
             format!("it ends once the grid has been back for {} s", policy.grid.stable_for.whole_secs())
         }

@@ -40,6 +40,8 @@ pub enum PhaseMode {
     Total,
     /// Each phase by itself.
     Individual,
+    /// First no phase feeds in, then the sum: a battery may charge on one phase and discharge on another.
+    BalancedExport,
 }
 
 /// The whole policy of a site.
@@ -235,6 +237,12 @@ pub struct GridPolicy {
     pub import_limit: Option<Watts>,
     /// The most export, total, as a positive number.
     pub export_limit: Option<Watts>,
+    /// The most import of each phase.
+    pub import_limit_phase: Option<MilliAmps>,
+    /// The most export of each phase.
+    pub export_limit_phase: Option<MilliAmps>,
+    /// Export falls while the grid's voltage is at or above this.
+    pub export_voltage: Option<MilliVolts>,
     /// Whether what DC-coupled PV makes beyond loads and battery may be fed into the grid.
     pub feed_in_dc: bool,
     /// Whether AC-coupled PV may be fed into the grid; else it is curtailed to what the site uses.
@@ -257,7 +265,9 @@ impl GridPolicy {
     }
 }
 
-fn over(limit: Option<Watts>, power: Watts) -> bool {
+/// Whether a power breaks a limit by more than a twentieth, which is the meter's noise.
+#[must_use]
+pub fn over(limit: Option<Watts>, power: Watts) -> bool {
     limit.is_some_and(|limit| power > limit + limit.scaled(5, 100))
 }
 
@@ -270,6 +280,9 @@ impl Default for GridPolicy {
             meter_lost: MeterLost::Passive,
             import_limit: None,
             export_limit: None,
+            import_limit_phase: None,
+            export_limit_phase: None,
+            export_voltage: None,
             feed_in_dc: false,
             feed_in_ac: true,
             stable_for: Span::secs(60),

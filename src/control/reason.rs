@@ -120,6 +120,12 @@ pub enum Reason {
     ImportLimit(Watts),
     /// Export must not exceed this.
     ExportLimit(Watts),
+    /// Import of this phase, from 0, must not exceed this.
+    ImportLimitPhase(u8, MilliAmps),
+    /// Export of this phase, from 0, must not exceed this.
+    ExportLimitPhase(u8, MilliAmps),
+    /// The grid's voltage leaves room for this much export.
+    ExportVolt(MilliVolts, Watts),
     /// State of charge at or below the floor.
     FloorHold {
         /// What was measured, at worst.
@@ -248,6 +254,9 @@ impl Reason {
             Self::VoltFloor(_) => "volt-floor",
             Self::VoltCeiling(_) => "volt-ceiling",
             Self::TempDerate(_) => "temp-derate",
+            Self::ImportLimitPhase(..) => "import-limit",
+            Self::ExportLimitPhase(..) => "export-limit",
+            Self::ExportVolt(..) => "export-volt",
             Self::ImportLimit(_) => "import-limit",
             Self::ExportLimit(_) => "export-limit",
             Self::FloorHold { .. } => "floor-hold",
@@ -309,6 +318,15 @@ impl Reason {
             Self::VoltFloor(at) => format!("battery at {at}, its floor or below"),
             Self::VoltCeiling(at) => format!("battery at its charge voltage limit of {at}"),
             Self::TempDerate(at) => format!("battery at {at}, outside its window"),
+            Self::ImportLimitPhase(at, limit) => {
+                format!("import of L{} must not exceed {limit}", at.saturating_add(1))
+            }
+            Self::ExportLimitPhase(at, limit) => {
+                format!("export of L{} must not exceed {limit}", at.saturating_add(1))
+            }
+            Self::ExportVolt(volts, room) => {
+                format!("the grid is at {volts}, which leaves room for {room} of export")
+            }
             Self::ImportLimit(limit) => format!("import may not exceed {limit}"),
             Self::ExportLimit(limit) => format!("export may not exceed {limit}"),
             Self::FloorHold { soc, floor } => {
@@ -419,6 +437,9 @@ impl fmt::Display for Reason {
         let code = self.code();
         match self {
             Self::ImportLimit(_) | Self::ExportLimit(_) => write!(f, "{code}(total)"),
+            Self::ImportLimitPhase(at, _) | Self::ExportLimitPhase(at, _) => {
+                write!(f, "{code}(L{})", at.saturating_add(1))
+            }
             Self::Sched { window, target } => write!(f, "{code}({window},{target})"),
             Self::Plan { slot, act } => {
                 let slot = slot.map_or_else(|| "lease".to_owned(), |slot| slot.to_string());

@@ -33,6 +33,9 @@ pub fn allocate(mode: PhaseMode, load: [Watts; 3], setpoint: Watts, controlled: 
     let Some(count) = i64::try_from(count).ok().filter(|count| *count > 0) else {
         return [Watts::ZERO; 3];
     };
+    if mode == PhaseMode::BalancedExport {
+        return balanced(load, setpoint, controlled);
+    }
     let mut net = spread(load, setpoint, controlled, count);
     if mode == PhaseMode::Total {
         let mut left = total(net);
@@ -48,6 +51,31 @@ pub fn allocate(mode: PhaseMode, load: [Watts; 3], setpoint: Watts, controlled: 
         }
     }
     net
+}
+
+/// What a phase has too much of is charged there; what is left to do for the sum is discharged where there is load, and
+/// charged evenly where nothing else is left.
+fn balanced(load: [Watts; 3], setpoint: Watts, controlled: [bool; 3]) -> [Watts; 3] {
+    let mut parts = [Watts::ZERO; 3];
+    for ((part, load), yes) in parts.iter_mut().zip(load).zip(controlled) {
+        if yes {
+            *part = load.min(Watts::ZERO);
+        }
+    }
+    let wanted = total(load) - setpoint - total(parts);
+    if wanted <= Watts::ZERO {
+        return scale(parts, total(parts) + wanted, controlled);
+    }
+    let mut left = wanted;
+    for ((part, load), yes) in parts.iter_mut().zip(load).zip(controlled) {
+        if yes && load > Watts::ZERO {
+            let more = load.min(left);
+            *part += more;
+            left -= more;
+        }
+    }
+    // An exporting setpoint, or load on phases that nobody controls: evenly, beyond what the own loads take.
+    if left > Watts::ZERO { scale(parts, total(parts) + left, controlled) } else { parts }
 }
 
 /// Each controlled phase's own need, with its part of the setpoint and of the phases nobody controls.
@@ -150,6 +178,19 @@ impl Able {
         able
     }
 
+    /// The same where each phase must also stay inside a range of its own; what its inverters cannot do stays undone.
+    #[must_use]
+    pub fn within(&self, ranges: &[(Watts, Watts); 3]) -> Self {
+        let mut able = *self;
+        let parts = able.charge.iter_mut().zip(&mut able.discharge).zip(ranges);
+        for ((charge, discharge), (low, high)) in parts {
+            let most = *discharge;
+            *discharge = most.min(*high).max(-*charge);
+            *charge = (*charge).min(-*low).max(-*discharge);
+        }
+        able
+    }
+
     /// Keeps each phase inside what its inverters can do. With `share` the others take over what one cannot, as
     /// far as they can.
     #[must_use]
@@ -172,14 +213,16 @@ impl Able {
         if allowed == total(inside) {
             return inside;
         }
-        let scaled = self.fit(scale(inside, allowed, self.charge.map(|most| most > Watts::ZERO)), false);
+        let feeds = both(self.charge, self.discharge, Watts::max).map(|most| most > Watts::ZERO);
+        let scaled = self.fit(scale(inside, allowed, feeds), false);
         if total(scaled) == allowed { scaled } else { self.spread(allowed) }
     }
 
     /// Puts a total on the phases in proportion to what their inverters can do.
     #[must_use]
     pub fn spread(&self, total: Watts) -> [Watts; 3] {
-        self.add([Watts::ZERO; 3], total)
+        let rest = self.fit([Watts::ZERO; 3], false);
+        self.add(rest, total - self::total(rest))
     }
 
     /// Adds power to the phases in proportion to the room that is left on each.
@@ -271,6 +314,28 @@ mod tests {
         use PhaseMode::Total;
         check(Total, [-300, 750, 200], 0, [true, true, false], [0, 650, 0]);
         check(Total, [100, -200, 150], 0, [true, false, false], [50, 0, 0]);
+    }
+
+    #[test]
+    fn balanced_export_lets_no_phase_feed_in_and_then_serves_the_sum() {
+        use PhaseMode::BalancedExport;
+        check(BalancedExport, [600, -100, 200], 0, ALL, [600, -100, 200]);
+        check(BalancedExport, [-1000, 400, 300], 0, ALL, [-1000, 400, 300]);
+        check(BalancedExport, [-1000, 400, 300], 700, ALL, [-1000, 0, 0]);
+        check(BalancedExport, [600, 300, 300], 0, [true, false, false], [1200, 0, 0]);
+    }
+
+    #[test]
+    fn a_phase_that_must_be_relieved_is_while_the_others_charge() {
+        let able = Able { charge: watts([3_000; 3]), discharge: watts([3_000; 3]) };
+        let all = (Watts::MIN, Watts::MAX);
+        let tight = able.within(&[(Watts(1_320), Watts(9_000)), all, all]);
+        let given = tight.feasible(watts([-1_000; 3]), true, (Watts(-3_000), Watts(9_000)));
+        assert_eq!((given[0], total(given)), (Watts(1_320), Watts(-3_000)));
+        let given = tight.feasible(watts([0; 3]), true, (Watts(0), Watts(0)));
+        assert_eq!((given[0], total(given)), (Watts(1_320), Watts(0)));
+        let beyond = able.within(&[(Watts(5_000), Watts(9_000)), all, all]);
+        assert_eq!(beyond.fit(watts([0; 3]), false)[0], Watts(3_000), "what it cannot do stays undone");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct GridWiring {
     pub present: Option<SignalId>,
     /// Power at the connection.
     pub power: PowerWiring,
+    /// Voltage there, of each phase or of one.
+    pub voltage: PowerWiring,
 }
 
 /// The battery and its BMS.

@@ -230,7 +230,7 @@ pub trait Field: Sized {
 }
 
 words!(Control, CONTROL: "observe" => Observe, "on" => On);
-words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual);
+words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual, "balanced-export" => BalancedExport);
 words!(Shave, SHAVE: "above-floor" => AboveFloor, "always" => Always);
 words!(MeterLost, METER_LOST: "passive" => Passive, "internal" => Internal);
 words!(GuardKind, GUARD: "standard" => Standard, "victron-compatible" => VictronCompatible);

@@ -243,6 +243,7 @@ fn roles(devices: &[Resolved], authority: Watts, wired: &mut Wired) {
     let wiring = &mut wired.wiring;
     wiring.grid.present = site(Quantity::GridPresent);
     wiring.grid.power = power(Quantity::GridPower);
+    wiring.grid.voltage = power(Quantity::GridVoltage);
     wiring.battery.soc = site(Quantity::BatterySoc);
     wiring.battery.voltage = site(Quantity::BatteryVoltage);
     wiring.battery.current = site(Quantity::BatteryCurrent);

@@ -10,7 +10,7 @@ use crate::control::share;
 use crate::control::units::{MilliVolts, Mono, Soc, Span, Watts};
 use crate::control::wiring::Wiring;
 
-use super::{Memory, charging};
+use super::{Memory, charging, phases};
 
 /// What inverters pass on to the loads on their outputs is no more than this many ratings; other words about it are
 /// nonsense, and would move every limit of the battery with them.
@@ -35,6 +35,8 @@ pub(super) struct Known {
     pub pv_ac: Watts,
     /// Measured loads on the DC bus.
     pub load_dc: Watts,
+    /// Voltage of each phase of the grid.
+    pub grid_volts: [Option<MilliVolts>; 3],
     /// Most export in force.
     pub export_limit: Option<Watts>,
     /// What DC-coupled PV makes beyond loads and battery may leave the site.
@@ -128,6 +130,7 @@ pub(super) fn sense(
         pv_dc_most,
         pv_ac,
         load_dc,
+        grid_volts: phases::voltages(wiring, image, now),
         export_limit: policy.grid.export_limit,
         feed_in_dc,
         generator_active,

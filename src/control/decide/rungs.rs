@@ -8,11 +8,12 @@ use crate::control::reading::Stage;
 use crate::control::reason::{End, Reason, Source, Tier};
 use crate::control::senses::Sensed;
 use crate::control::share;
-use crate::control::units::{Soc, Watts};
+use crate::control::units::{MilliAmps, MilliVolts, Soc, Watts};
 use crate::control::wiring::Wiring;
 
 use super::Memory;
 use super::known::{Known, best_inverter};
+use super::phases;
 
 /// Share of the PV that may be spent while the battery itself may not be: the rest covers losses.
 const PV_SHARE: i64 = 80;
@@ -94,7 +95,14 @@ pub(super) fn pv_only(known: &Known) -> Watts {
 }
 
 /// Tier 2: island, generator, a silent meter, import and export limits.
-pub(super) fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Memory, known: &Known) {
+pub(super) fn connection_rung(
+    ladder: &mut Ladder,
+    policy: &Policy,
+    memory: &Memory,
+    known: &Known,
+    room: Option<(Watts, MilliVolts)>,
+    ranges: Option<&phases::Ranges>,
+) {
     let tier = Tier::Connection;
     if known.sensed.island {
         let reason = if known.generator_active { Reason::GenActive } else { Reason::Island };
@@ -108,7 +116,9 @@ pub(super) fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Mem
             ladder.at_most(tier, blind.max(Watts::ZERO), doubt);
             ladder.at_least(tier, blind.min(Watts::ZERO), doubt);
         }
-        if meter == Stage::Degraded && policy.grid.export_limit == Some(Watts::ZERO) {
+        let no_export = policy.grid.export_limit == Some(Watts::ZERO)
+            || policy.grid.export_limit_phase == Some(MilliAmps::ZERO);
+        if meter == Stage::Degraded && no_export {
             ladder.at_most(tier, Watts::ZERO, doubt);
         }
         if let Some(load) = memory.regulator.load().map(share::total) {
@@ -121,6 +131,12 @@ pub(super) fn connection_rung(ladder: &mut Ladder, policy: &Policy, memory: &Mem
             if let Some(limit) = policy.grid.export_limit {
                 ladder.at_most(tier, load + limit, Reason::ExportLimit(limit));
             }
+            if let Some((room, volts)) = room {
+                ladder.at_most(tier, load + room, Reason::ExportVolt(volts, room));
+            }
+        }
+        if let Some(ranges) = ranges {
+            phases::rung(ladder, policy, ranges, known.controlled);
         }
     }
     ladder.rung(tier);
@@ -177,7 +193,7 @@ pub(super) fn may_discharge(policy: &Policy, memory: &Memory, known: &Known) -> 
 
 /// Whether the battery may discharge for the import limit: where it may anyway, in the band between shave floor and
 /// floor, or always above what is kept for an outage.
-fn may_shave(policy: &Policy, memory: &Memory, known: &Known) -> bool {
+pub(super) fn may_shave(policy: &Policy, memory: &Memory, known: &Known) -> bool {
     let own = &policy.battery;
     // In sustain the voltage has called the battery empty: whatever its charge says is not to be trusted then.
     let held_up = memory.guard.state() == GuardState::Sustain;

@@ -12,6 +12,7 @@ pub fn inputs(draft: &Draft, devices: &[Resolved], wired: &Wired, findings: &mut
     parts(devices, findings);
     if !wired.wiring.inverters.is_empty() {
         power(draft, wired, findings);
+        phase_limits(draft, wired, findings);
         battery(draft, wired, findings);
     }
     if findings.effective.says("policy.generator") {
@@ -84,16 +85,47 @@ fn power(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
             findings.refuse(&path, format!("{key} needs grid.power, and no device provides it"), way_out);
         }
     }
+    let by_phase = match draft.policy.phases {
+        PhaseMode::Total => None,
+        PhaseMode::Individual => Some("individual"),
+        PhaseMode::BalancedExport => Some("balanced-export"),
+    };
     let each = wiring.grid.power.phase.iter().all(Option::is_some);
-    if draft.policy.phases == PhaseMode::Individual && !each && !supervised {
+    if let Some(word) = by_phase.filter(|_| !each && !supervised) {
         findings.refuse(
             "phases",
-            "phases = \"individual\" needs grid.power of every phase, and no device provides them",
+            format!("phases = \"{word}\" needs grid.power of every phase, and no device provides them"),
             format!(
                 "{}, or give a three-phase meter the role \"grid-meter\"",
                 findings.write("phases", "\"total\"")
             ),
         );
+    }
+}
+
+/// Limits of a phase need to know each phase, or that there is only one.
+fn phase_limits(draft: &Draft, wired: &Wired, findings: &mut Findings<'_>) {
+    let grid = &draft.policy.grid;
+    let wiring = &wired.wiring;
+    let each = wiring.grid.power.phase.iter().all(Option::is_some);
+    let fed = |at: usize| wiring.inverters.iter().any(|wired| wired.spec.phases.get(at) == Some(&true));
+    let one = (0..3).filter(|at| fed(*at)).count() <= 1;
+    for (key, limit) in
+        [("import_limit_phase", grid.import_limit_phase), ("export_limit_phase", grid.export_limit_phase)]
+    {
+        if limit.is_some() && !each && !one {
+            let path = format!("policy.grid.{key}");
+            let way_out =
+                format!("{}, or give a three-phase meter the role \"grid-meter\"", findings.remove(&path));
+            let cause = format!("{key} needs grid.power of every phase, and no device provides them");
+            findings.refuse(&path, cause, way_out);
+        }
+    }
+    if grid.export_voltage.is_some() && !wiring.grid.voltage.is_wired() {
+        let path = "policy.grid.export_voltage";
+        let way_out =
+            format!("{}, or give a meter that knows it the role \"grid-meter\"", findings.remove(path));
+        findings.refuse(path, "export_voltage needs grid.voltage, and no device provides it", way_out);
     }
 }
 
