@@ -12,6 +12,7 @@ mod probing;
 mod rungs;
 mod wish;
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use super::battery::adaptive::Adaptive;
@@ -22,8 +23,9 @@ use super::curtail::Curtail;
 use super::decision::{Decision, GuardState, Overruled};
 use super::history::Sample;
 use super::image::Image;
+use super::loads::{Load, LoadInputs};
 use super::orders::{OrderInputs, Standing};
-use super::policy::{self, GuardKind, PhaseMode, Policy};
+use super::policy::{self, GuardKind, MAX_LOADS, PhaseMode, Policy};
 use super::reading::Stage;
 use super::reason::{Cause, Reason, Reasons, Source, Tier};
 use super::regulator::{Dynamics, Regulator};
@@ -57,6 +59,8 @@ pub struct Memory {
     pub timed: Timed,
     /// What the grid's voltage leaves of export.
     pub export_room: ExportRoom,
+    /// Loads on relays.
+    pub loads: ArrayVec<Load, MAX_LOADS>,
     /// Curtailment of PV.
     pub curtail: Curtail,
     /// A commissioning under way or over; while there is one nothing else is ordered.
@@ -221,6 +225,7 @@ pub fn decide(
     decision.export_limit = export_limit(policy, &known);
     let cap = claim.and_then(|claim| claim.caps).and_then(|caps| caps.max_charge);
     charging::shared(wiring, image, &known, &limits, cap, decision, now);
+    shed(policy, memory, &known, decision, now);
     decision.pv_limit = feed_in::pv_limit(policy, wiring, memory, image, &known, &ladder, &able, now);
     // What the BMS asks for is shown before what the guard would do.
     decision.guard = match (known.charge_request, policy.battery.is_adaptive()) {
@@ -296,6 +301,27 @@ fn measure(
     regulator.error_seen(total - policy.grid.setpoint, since, settled, now);
     memory.last_meter = grid.asked_at;
     true
+}
+
+/// Loads on relays.
+fn shed(policy: &Policy, memory: &mut Memory, known: &Known, decision: &mut Decision, now: Mono) {
+    decision.loads.clear();
+    let metered = known.sensed.meter == Stage::Good && !known.sensed.implausible && !known.sensed.island;
+    let load = memory.regulator.load().filter(|_| metered);
+    let grid = known.sensed.grid.filter(|_| metered);
+    let inputs = LoadInputs {
+        soc: known.soc.filter(|_| known.sensed.soc == Stage::Good).map(|soc| soc.value),
+        surplus: load.map(|load| known.pv_dc - share::total(load) - known.load_out),
+        grid: grid.map(|grid| share::total(grid.phases)),
+        import_limit: policy.grid.import_limit,
+    };
+    while memory.loads.len() < policy.loads.len() && memory.loads.try_push(Load::default()).is_ok() {}
+    if known.starting.is_some() {
+        return;
+    }
+    for (load, policy) in memory.loads.iter_mut().zip(&policy.loads) {
+        let _full = decision.loads.try_push(load.step(policy, &inputs, now));
+    }
 }
 
 /// The export limit in force; the incumbent's never lies higher than 96 kW.

@@ -4,8 +4,9 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use super::genset::GensetView;
+use super::loads::LoadView;
 use super::orders::{Actor, OrderView};
-use super::policy::{MAX_CHARGERS, MAX_INVERTERS};
+use super::policy::{MAX_CHARGERS, MAX_INVERTERS, MAX_LOADS};
 use super::reading::Stage;
 use super::reason::{Reasons, Tier};
 use super::units::{MilliAmps, Mono, Soc, Watts};
@@ -224,6 +225,8 @@ pub struct Decision {
     pub moving: bool,
     /// Stage of meter, inverter, SoC, BMS, PV, generator.
     pub stages: [Stage; 6],
+    /// Loads on relays, in the order of [`Policy::loads`](super::policy::Policy::loads).
+    pub loads: ArrayVec<LoadView, MAX_LOADS>,
     /// The generator.
     pub generator: GensetView,
 }

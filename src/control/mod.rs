@@ -23,6 +23,7 @@ pub mod input;
 pub mod keepsake;
 pub mod ladder;
 pub mod ledger;
+pub mod loads;
 pub mod orders;
 pub mod outlook;
 pub mod overlays;

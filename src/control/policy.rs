@@ -4,17 +4,21 @@
 //! of the policy notes and are repeated nowhere else: the profile's documentation prints them from here.
 
 mod generator;
+mod load;
 mod timed;
 
 use serde::{Deserialize, Serialize};
 
 pub use generator::{Condition, GeneratorPolicy, OnLoss, QuietHours};
+pub use load::{LoadMode, LoadPolicy};
 pub use timed::{Caps, Outage, PlanAct, PlanSlot, ScheduleWindow, Steer};
 
 use super::units::{DeciCelsius, MilliAmps, MilliVolts, Soc, Span, WattHours, Watts};
 
 /// How many inverters one site may control.
 pub const MAX_INVERTERS: usize = 6;
+/// How many loads on relays one site may switch.
+pub const MAX_LOADS: usize = 8;
 /// How many solar chargers one site may know.
 pub const MAX_CHARGERS: usize = 8;
 /// How many PV inverters one site may know.
@@ -63,6 +67,8 @@ pub struct Policy {
     pub trust: TrustPolicy,
     /// The generator; none on sites without one.
     pub generator: Option<GeneratorPolicy>,
+    /// Loads on relays, in the order of their names.
+    pub loads: Vec<LoadPolicy>,
     /// Scheduled charge windows, in index order.
     pub schedule: Vec<ScheduleWindow>,
     /// Slots of the economic plan, by their start; none overlap.
@@ -84,6 +90,7 @@ impl Default for Policy {
             regulator: RegulatorPolicy::default(),
             trust: TrustPolicy::default(),
             generator: None,
+            loads: Vec::new(),
             schedule: Vec::new(),
             plan: Vec::new(),
             outage: Vec::new(),

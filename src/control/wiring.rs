@@ -144,7 +144,10 @@ impl Wiring {
     pub fn limited_pv(&self) -> impl Iterator<Item = &PvWiring> {
         self.actuators.iter().filter_map(|spec| match spec.kind {
             ActuatorKind::PvLimit(at) => self.pv.get(usize::from(at)),
-            ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::GeneratorRun => None,
+            ActuatorKind::InverterPower(_)
+            | ActuatorKind::GridSetpoint
+            | ActuatorKind::GeneratorRun
+            | ActuatorKind::Load(_) => None,
         })
     }
 
@@ -166,6 +169,8 @@ pub enum ActuatorKind {
     PvLimit(u8),
     /// The generator's start contact or command.
     GeneratorRun,
+    /// The relay of the load at this place in [`Policy::loads`](super::policy::Policy::loads).
+    Load(u8),
 }
 
 /// One thing that orders can reach, and its manners.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::control::policy::{
-    Control, GeneratorPolicy, GuardKind, MeterLost, OnLoss, Pace, PhaseMode, Policy, QuietHours,
+    Control, GeneratorPolicy, GuardKind, LoadMode, MeterLost, OnLoss, Pace, PhaseMode, Policy, QuietHours,
     ScheduleWindow, Shave,
 };
 use crate::control::units::{DeciCelsius, MilliAmps, MilliVolts, Soc, Span, WattHours, Watts};
 
+use super::load::LoadDraft;
 use super::timed::{OutageDraft, SlotDraft};
 use super::value::Typed;
 
@@ -50,6 +51,8 @@ pub struct Draft {
     pub schedule: BTreeMap<String, WindowDraft>,
     /// Slots of the plan by name.
     pub plan: BTreeMap<String, SlotDraft>,
+    /// Loads on relays by name.
+    pub load: BTreeMap<String, LoadDraft>,
     /// Announced outages by name.
     pub outage: BTreeMap<String, OutageDraft>,
 }
@@ -233,6 +236,7 @@ words!(Control, CONTROL: "observe" => Observe, "on" => On);
 words!(PhaseMode, PHASE_MODE: "total" => Total, "individual" => Individual, "balanced-export" => BalancedExport);
 words!(Shave, SHAVE: "above-floor" => AboveFloor, "always" => Always);
 words!(MeterLost, METER_LOST: "passive" => Passive, "internal" => Internal);
+words!(LoadMode, LOAD_MODE: "shed" => Shed, "deferrable" => Deferrable);
 words!(GuardKind, GUARD: "standard" => Standard, "victron-compatible" => VictronCompatible);
 words!(OnLoss, ON_LOSS: "keep" => Keep, "start" => Start, "stop" => Stop);
 words!(Bms, BMS: "auto" => Auto, "required" => Required, "none" => None);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::draft::{self, DeviceDraft, Draft, Field, WindowDraft};
+use super::load::LoadDraft;
 use super::measure::Measure::{Count, Current, Duration, Energy, Percent, Power, Ramp, Temperature, Voltage};
 use super::timed::{OutageDraft, SlotDraft};
 use super::value::Kind::{self, Amount, Clock, Flag, Moment, Pace, Phases, Text, Texts, Word, Words};
@@ -261,6 +262,18 @@ pub static SLOT: &[Key<SlotDraft>] = rows! { SlotDraft;
     "policy.plan.NAME.no_battery_export", Flag, caps.no_battery_export, "Inside the slot the battery serves the loads alone.";
 };
 
+/// Keys of one load on a relay.
+pub static LOAD_KEYS: &[Key<LoadDraft>] = rows! { LoadDraft;
+    "policy.load.NAME.relay", Text, relay, "The device whose relay switches the load.";
+    "policy.load.NAME.channel", Amount(Count, 1, 64), channel, "Which of its relays, from 1; unset means the first.";
+    "policy.load.NAME.mode", Word(draft::LOAD_MODE), policy.mode, "shed: on unless the rest needs the power; deferrable: off unless PV makes more than the house takes.";
+    "policy.load.NAME.power", Amount(Power, 1, 1_000_000), policy.power, "What it takes while it is on.";
+    "policy.load.NAME.soc", SHARE, policy.soc, "Off at or below this charge, in %; unset: the charge does not matter.";
+    "policy.load.NAME.soc_back", Amount(Percent, 10, 5_000), policy.soc_back_centi, "On again this far above it, in %.";
+    "policy.load.NAME.min_on", UP_TO_A_DAY, policy.min_on, "Shortest time on, except where something is protected.";
+    "policy.load.NAME.min_off", UP_TO_A_DAY, policy.min_off, "Shortest time off.";
+};
+
 /// Keys of one announced outage.
 pub static OUTAGE: &[Key<OutageDraft>] = rows! { OutageDraft;
     "policy.outage.NAME.start", Moment, start, "When the announced outage begins.";
@@ -348,7 +361,7 @@ pub(super) fn pattern(path: &str) -> String {
     let named: &[usize] = match words.as_slice() {
         ["device", _, "units", ..] => &[1, 3],
         ["device", ..] => &[1],
-        ["policy", "schedule" | "plan" | "outage", ..] => &[2],
+        ["policy", "schedule" | "plan" | "outage" | "load", ..] => &[2],
         _ => &[],
     };
     for at in named {
@@ -394,6 +407,7 @@ pub fn keys() -> Vec<KeyDoc> {
     all.extend(docs(WINDOW));
     all.extend(docs(SLOT));
     all.extend(docs(OUTAGE));
+    all.extend(docs(LOAD_KEYS));
     all
 }
 

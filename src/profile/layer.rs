@@ -218,7 +218,9 @@ fn name_segment(segments: &mut [String], known: &BTreeSet<String>) {
     let at = match segments.first().map(String::as_str) {
         Some("device") => 1,
         Some("policy")
-            if segments.get(1).is_some_and(|it| ["schedule", "plan", "outage"].contains(&it.as_str())) =>
+            if segments
+                .get(1)
+                .is_some_and(|it| ["schedule", "plan", "outage", "load"].contains(&it.as_str())) =>
         {
             2
         }

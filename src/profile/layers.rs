@@ -12,12 +12,13 @@ use super::draft::{DeviceDraft, Draft, WindowDraft};
 use super::file;
 use super::keys::{self, Key};
 use super::layer::{self, Layer, Leaf, Origin};
+use super::load::LoadDraft;
 use super::nearest;
 use super::timed::{OutageDraft, SlotDraft};
 use super::value::Typed;
 
 /// Tables of things that the operator names.
-const NAMED: [&str; 4] = ["device", "policy.schedule", "policy.plan", "policy.outage"];
+const NAMED: [&str; 5] = ["device", "policy.schedule", "policy.plan", "policy.outage", "policy.load"];
 
 /// More files than any profile is made of.
 const MOST_FILES: usize = 32;
@@ -285,6 +286,9 @@ fn defaults(said: &Effective) -> BTreeMap<String, (String, Origin)> {
     for name in said.names("policy.plan") {
         add_defaults::<SlotDraft>(keys::SLOT, &name, &mut all);
     }
+    for name in said.names("policy.load") {
+        add_defaults::<LoadDraft>(keys::LOAD_KEYS, &name, &mut all);
+    }
     for name in said.names("policy.outage") {
         add_defaults::<OutageDraft>(keys::OUTAGE, &name, &mut all);
     }
@@ -381,6 +385,9 @@ pub fn draft(effective: &Effective) -> Draft {
     for name in effective.names("policy.plan") {
         draft.plan.insert(name, SlotDraft::default());
     }
+    for name in effective.names("policy.load") {
+        draft.load.insert(name, LoadDraft::default());
+    }
     for name in effective.names("policy.outage") {
         draft.outage.insert(name, OutageDraft::default());
     }
@@ -412,6 +419,11 @@ fn place(draft: &mut Draft, leaf: &Leaf) {
         ["policy", "plan", name, key] => {
             if let Some(slot) = draft.plan.get_mut(*name) {
                 put(keys::SLOT, &format!("policy.plan.NAME.{key}"), slot, leaf);
+            }
+        }
+        ["policy", "load", name, key] => {
+            if let Some(load) = draft.load.get_mut(*name) {
+                put(keys::LOAD_KEYS, &format!("policy.load.NAME.{key}"), load, leaf);
             }
         }
         ["policy", "outage", name, key] => {

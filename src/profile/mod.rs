@@ -9,6 +9,7 @@ mod file;
 mod keys;
 mod layer;
 mod layers;
+mod load;
 mod measure;
 mod nearest;
 mod offer;

@@ -169,11 +169,12 @@ fn controls(role: Role) -> Vec<OfferedControl> {
         ],
         Role::Pv => vec![control(ControlKind::PvLimit, Some(20), Some(60))],
         Role::GeneratorContact => vec![control(ControlKind::GeneratorRun, None, None)],
-        Role::Battery
-        | Role::GridMeter
-        | Role::Generator
-        | Role::LoadMeter
-        | Role::SolarCharger
-        | Role::Io => Vec::new(),
+        Role::Io => {
+            let relays = control(ControlKind::Relay, None, None);
+            vec![OfferedControl { channels: 8, ..relays }]
+        }
+        Role::Battery | Role::GridMeter | Role::Generator | Role::LoadMeter | Role::SolarCharger => {
+            Vec::new()
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::control::policy::{Condition, Control, GeneratorPolicy, GuardKind};
+use crate::control::policy::{Condition, Control, GeneratorPolicy, GuardKind, LoadMode};
 use crate::control::signal::{Signal, Unit};
 use crate::control::units::decimal;
 use crate::control::wiring::ActuatorKind;
@@ -157,6 +157,7 @@ fn told(site: &Checked, device: &DeviceConfig) -> Vec<(String, &'static str)> {
             ActuatorKind::GridSetpoint => "the grid setpoint",
             ActuatorKind::PvLimit(_) => "a PV limit",
             ActuatorKind::GeneratorRun => "the generator's run command",
+            ActuatorKind::Load(_) => "a load's relay",
         };
         let manner =
             if spec.watchdog.is_some() { "falls back by itself" } else { "holds until told otherwise" };
@@ -207,6 +208,14 @@ fn policy(site: &Checked) -> Vec<(&'static str, String)> {
         let ahead = Measure::Duration.print(outage.prepare.0);
         let from = print_moment(outage.start);
         lines.push(("outage", format!("from {from}: charge to {} from {ahead} before it", outage.min_soc)));
+    }
+    for (name, load) in site.loads.iter().zip(&policy.loads) {
+        let what = match load.mode {
+            LoadMode::Shed => "on, shed".to_owned(),
+            LoadMode::Deferrable => format!("runs on {} left over, off", load.power),
+        };
+        let soc = load.soc.map(|soc| format!(" at or below {soc}")).unwrap_or_default();
+        lines.push(("load", format!("{name}: {what}{soc}")));
     }
     if let Some(generator) = &policy.generator {
         lines.extend(generator_lines(generator));

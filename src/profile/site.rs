@@ -34,6 +34,8 @@ pub struct Checked {
     pub devices: Vec<DeviceConfig>,
     /// Names of the charge windows, in the order of the policy's list.
     pub schedule: Vec<String>,
+    /// Names of the loads on relays, in the order of the policy's list.
+    pub loads: Vec<String>,
     /// Names of the overlays that can be put on.
     pub overlays: Vec<String>,
     /// Commissioning has proven its devices as they are; whoever holds the proof says so.

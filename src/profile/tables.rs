@@ -10,8 +10,13 @@ use super::layer::{DEEPEST, Layer, Origin, Raw, canonical, is_name, last, mistak
 use super::nearest;
 
 /// Tables of named things, and a name for one of them.
-const NAMED: [(&str, &str); 4] =
-    [("device", "gx"), ("policy.schedule", "night"), ("policy.plan", "noon"), ("policy.outage", "works")];
+const NAMED: [(&str, &str); 5] = [
+    ("device", "gx"),
+    ("policy.schedule", "night"),
+    ("policy.plan", "noon"),
+    ("policy.outage", "works"),
+    ("policy.load", "boiler"),
+];
 
 /// Refuses tables that no key lies in, with what stands in them.
 pub fn misnamed(raws: &mut Vec<Raw>, layer: &mut Layer, mistakes: &mut Vec<Mistake>) {

@@ -13,6 +13,7 @@ use crate::device::definition::Definition;
 use crate::device::order::ControlKind;
 
 use super::draft::{DeviceDraft, Mode, Role};
+use super::load::LoadDraft;
 use super::offer::{Offer, OfferedControl};
 
 /// A device whose definition is known.
@@ -168,7 +169,7 @@ fn part(device: &Resolved, point: (Quantity, Phase, u8)) -> (Quantity, Phase, u8
 }
 
 /// Wires all devices. Devices are in the order of their names, so the result does not depend on the file.
-pub fn wire(devices: &[Resolved], authority: Watts) -> Wired {
+pub fn wire(devices: &[Resolved], authority: Watts, loads: &BTreeMap<String, LoadDraft>) -> Wired {
     let mut wired = Wired::default();
     let speaking = speaking(devices);
     for device in devices {
@@ -185,6 +186,12 @@ pub fn wire(devices: &[Resolved], authority: Watts) -> Wired {
     alias_the_only_ones(devices, &mut wired);
     roles(devices, authority, &mut wired);
     actuators(devices, &mut wired);
+    for (place, load) in (0u8..).zip(loads.values()) {
+        let relay = load.relay.as_deref();
+        if let Some(device) = devices.iter().find(|device| Some(device.name.as_str()) == relay) {
+            actuator(device, ControlKind::Relay, load.channel(), ActuatorKind::Load(place), &mut wired);
+        }
+    }
     wired
 }
 

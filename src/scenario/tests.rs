@@ -65,7 +65,7 @@ always = { "battery.ordr" = 0 }
 [[step]]
 at = "1s"
 given = { "battery.sox" = 5 }
-expect = { "relay.pump" = true, "plant.grid.power" = 0, "grid.power" = 0 }
+expect = { "wire.meter.40" = true, "plant.grid.power" = 0, "grid.power" = 0 }
 [[step]]
 at = "1h"
 given = { "battery.soc" = "full" }
@@ -73,7 +73,7 @@ given = { "battery.soc" = "full" }
     let expected = [
         (2, "battery.ordr"),
         (5, "battery.sox"),
-        (6, "relay.pump"),
+        (6, "wire.meter.40"),
         (6, "plant.grid.power"),
         (6, "grid.power"),
         (9, "battery.soc"),

@@ -152,6 +152,10 @@ pub fn words(published: &Published) -> String {
     for cut in &decision.overruled {
         let _ = writeln!(text, "Wanted: {}.", wanted(decision, cut));
     }
+    for load in &decision.loads {
+        let is = if load.on { "on" } else { "off" };
+        let _ = writeln!(text, "The load {} is {is}: {}.", load.name, load.words);
+    }
     for on in &decision.overlays {
         let by = if on.by.is_empty() { "an operator" } else { &on.by };
         let _ = writeln!(text, "The overlay {} is on, by {by}: {} left.", on.what, left(on.left_s));

@@ -239,6 +239,9 @@ pub struct Decision {
     /// The operator's order for the battery, while one stands.
     #[serde(default)]
     pub order: Option<Standing>,
+    /// Loads on relays.
+    #[serde(default)]
+    pub loads: Vec<LoadState>,
     /// Overlays of the profile that are on.
     #[serde(default)]
     pub overlays: Vec<OverlayOn>,
@@ -297,6 +300,19 @@ pub struct Outlook {
     pub resumes_at: Option<f64>,
     /// What would change the order, in a sentence without a full stop.
     pub changes: Option<String>,
+}
+
+/// A load on a relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadState {
+    /// Its name in the profile.
+    pub name: String,
+    /// Whether its relay is closed; while observing, whether it would be.
+    pub on: bool,
+    /// Why: `surplus`, `low-soc`.
+    pub code: Word,
+    /// The same for a person.
+    pub words: String,
 }
 
 /// An overlay that is on.

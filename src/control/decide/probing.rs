@@ -83,6 +83,7 @@ pub(super) fn decide(
     decision.ready = known.starting.is_none();
     decision.moving = false;
     decision.stages = stages(known);
+    decision.loads.clear();
     decision.overruled.clear();
     decision.ladder = ladder.into_rungs();
 }

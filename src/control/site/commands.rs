@@ -1,6 +1,7 @@
 //! From a decision to the orders that leave, and the way back when the site leaves.
 
 use super::{Control, GensetState, Order, Site, Stage};
+use crate::control::policy::LoadMode;
 use crate::control::units::{Mono, Span, Watts};
 use crate::control::wiring::ActuatorKind;
 
@@ -25,6 +26,9 @@ impl Site {
                     Some(self.decision.grid_setpoint.map_or(Order::Release, Order::Setpoint))
                 }
                 ActuatorKind::PvLimit(at) => self.pv_order(at, place),
+                ActuatorKind::Load(at) => {
+                    self.decision.loads.get(usize::from(at)).map(|load| Order::Run(load.on))
+                }
                 ActuatorKind::GeneratorRun => {
                     generator_order(self.decision.generator.state, self.decision.generator.command)
                 }
@@ -86,10 +90,19 @@ impl Site {
         for (place, spec) in (0u8..).zip(&self.config.wiring.actuators) {
             let Some(actuator) = self.state.actuators.get_mut(usize::from(place)) else { continue };
             let ours = actuator.order().is_some();
-            let holds = spec.kind == ActuatorKind::GeneratorRun;
-            if ours && !holds {
-                let _full =
-                    self.outputs.commands.try_push(actuator.send(place, Order::Release, Span::ZERO, now));
+            let order = match spec.kind {
+                // What others depend on stays as it is; what ran on a surplus would run on for ever.
+                ActuatorKind::GeneratorRun => None,
+                ActuatorKind::Load(at) => {
+                    let load = self.config.policy.loads.get(usize::from(at));
+                    load.filter(|load| load.mode == LoadMode::Deferrable).map(|_| Order::Run(false))
+                }
+                ActuatorKind::InverterPower(_) | ActuatorKind::GridSetpoint | ActuatorKind::PvLimit(_) => {
+                    Some(Order::Release)
+                }
+            };
+            if let Some(order) = order.filter(|_| ours) {
+                let _full = self.outputs.commands.try_push(actuator.send(place, order, Span::ZERO, now));
             }
         }
     }

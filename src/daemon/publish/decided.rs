@@ -70,6 +70,19 @@ pub(super) fn decision(moment: &Moment) -> out::Decision {
             left_s: view.left.whole_secs(),
             acts: view.acts,
         }),
+        loads: moment
+            .frame
+            .checked
+            .loads
+            .iter()
+            .zip(&decided.loads)
+            .map(|(name, load)| out::LoadState {
+                name: name.clone(),
+                on: load.on,
+                code: Cow::Borrowed(load.reason.code()),
+                words: load.reason.words(),
+            })
+            .collect(),
         overlays: moment.overlays.iter().map(|on| overlay(on, moment.now)).collect(),
         plan_by: decided.timed.plan_by.map(|by| program(&by).to_owned()),
         charge_current: decided.charge_current.map(amperes),

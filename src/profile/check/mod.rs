@@ -1,6 +1,7 @@
 //! The whole profile at once: what was read is compared with itself and with what its devices can do.
 
 mod devices;
+mod loads;
 mod needs;
 mod ownership;
 mod plant;
@@ -128,8 +129,9 @@ pub fn check(text: &Text, overrides: &Overrides) -> Result<Checked, Vec<Mistake>
     let devices = devices::resolve(&draft, &mut findings);
     policy::compare(&draft, &mut findings);
     timed::compare(&draft, &mut findings);
-    let wired = wire::wire(&devices, draft.policy.authority);
+    let wired = wire::wire(&devices, draft.policy.authority, &draft.load);
     if findings.knows_devices() {
+        loads::relays(&draft, &devices, &mut findings);
         needs::inputs(&draft, &devices, &wired, &mut findings);
         polls::fit(&devices, &mut findings);
     }
@@ -189,6 +191,7 @@ fn checked(draft: &Draft, devices: Vec<Resolved>, mut wired: Wired, effective: E
         site: SiteConfig { signals: wired.signals, wiring: wired.wiring, policy },
         devices: configs,
         schedule: draft.schedule.keys().cloned().collect(),
+        loads: draft.load.keys().cloned().collect(),
         overlays: effective.names("overlay").into_iter().collect(),
         proven: false,
         aliases: wired.aliases,

@@ -359,6 +359,7 @@ pub fn build(draft: &Draft, devices: &[Resolved], wired: &Wired, effective: &Eff
         (low, high) => Some((low.unwrap_or(DeciCelsius::MIN), high.unwrap_or(DeciCelsius::MAX))),
     };
     policy.regulator.meter_lag = policy.regulator.meter_lag.or(super::meter_lag(devices));
+    policy.loads = draft.load.values().map(|load| load.policy).collect();
     policy.schedule = draft.schedule.values().filter_map(|window| window.window()).collect();
     policy.plan = super::timed::plan(draft);
     policy.outage = super::timed::outages(draft);

@@ -49,7 +49,10 @@ impl Devices {
         for (held, spec) in self.held.iter_mut().zip(&self.wiring.actuators) {
             let own = match spec.kind {
                 ActuatorKind::InverterPower(_) => self.inverter_watchdog,
-                ActuatorKind::GridSetpoint | ActuatorKind::PvLimit(_) | ActuatorKind::GeneratorRun => None,
+                ActuatorKind::GridSetpoint
+                | ActuatorKind::PvLimit(_)
+                | ActuatorKind::GeneratorRun
+                | ActuatorKind::Load(_) => None,
             };
             let watchdog = own.or(spec.watchdog).filter(|watchdog| *watchdog > Span::ZERO);
             let silent = held.map_or(Span::ZERO, |(_, at)| now.since(at));

@@ -117,7 +117,8 @@ impl Loop {
                 ActuatorKind::GridSetpoint
                 | ActuatorKind::InverterPower(_)
                 | ActuatorKind::PvLimit(_)
-                | ActuatorKind::GeneratorRun,
+                | ActuatorKind::GeneratorRun
+                | ActuatorKind::Load(_),
                 _,
             ) => {}
         }

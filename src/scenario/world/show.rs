@@ -13,10 +13,10 @@ use super::World;
 
 /// Outputs of the format that this version does not have yet. Expecting one is a mistake: it would be true of
 /// nothing.
-const NOT_YET: [&str; 4] = ["relay.*", "wire.*", "battery.*.order", "state"];
+const NOT_YET: [&str; 3] = ["wire.*", "battery.*.order", "state"];
 
 /// Outputs without a device's name in them.
-const PLAIN: [&str; 40] = [
+const PLAIN: [&str; 41] = [
     "battery.order",
     "battery.max_charge",
     "battery.max_discharge",
@@ -56,6 +56,7 @@ const PLAIN: [&str; 40] = [
     "mistakes",
     "replay",
     "inverter.NAME.order",
+    "relay.NAME",
     "plant.SIGNAL",
 ];
 
@@ -178,7 +179,7 @@ impl World<'_> {
             "writes.persistent" => Some(Found::Number(f64::from(self.devices.wearing_writes()))),
             "mistakes" => words(self.refused.clone()),
             "replay" => Some(word(if self.same { "same" } else { "different" })),
-            _ => self.charger_limit(name).or_else(|| self.inverter_order(name)),
+            _ => self.charger_limit(name).or_else(|| self.relay(name)).or_else(|| self.inverter_order(name)),
         }
     }
 
@@ -220,6 +221,15 @@ impl World<'_> {
             Some(_) => None,
             None => self.decision.pv_limit,
         }
+    }
+
+    /// `relay.NAME` of the load with this name.
+    fn relay(&self, name: &str) -> Option<Found> {
+        let load = name.strip_prefix("relay.")?;
+        let loads = &self.checked.as_ref()?.loads;
+        let place = loads.iter().position(|known| known == load)?;
+        let held = self.devices.holds(ActuatorKind::Load(u8::try_from(place).ok()?))?;
+        Some(Found::Flag(held == Some(Order::Run(true))))
     }
 
     /// `charger.NAME.charge_limit_current`.
