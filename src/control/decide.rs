@@ -135,21 +135,24 @@ pub fn decide(
         ladder.at_most(tier, known.pv_dc.scaled(share, 10_000) - known.load_out, reason);
         ladder.rung(tier);
     }
-    if let Some(Claim { tier, reason, caps: Some(caps), .. }) = claim {
-        caps_rung(&mut ladder, tier, reason, caps, memory, &mut known);
-    }
     let surplus = charging::dc_surplus(policy, &known, &limits);
     let wish = wanted(policy, memory, &known, &ladder, claim, surplus);
+    // What forces a charge is above a plan: its caps are not for that.
+    if let Some(Claim { tier, reason, caps: Some(caps), .. }) = claim
+        && wish.tier >= tier
+    {
+        caps_rung(&mut ladder, tier, reason, caps, memory, &mut known);
+    }
     let wanted_total = share::total(wish.phases);
     let (clamped, cut) = ladder.clamp(wanted_total);
     let cut = cut.or(ladder.pinned());
     let usable = |at: usize| known.sensed.obeys(at);
     let range = (ladder.low(), ladder.high());
     let nothing = range == (Watts::ZERO, Watts::ZERO);
-    let able = Able::of(&wiring.inverters, usable, known.load_out_sure);
+    let whole = Able::of(&wiring.inverters, usable, known.load_out_sure, policy.authority);
     let able = match phase_ranges.filter(|_| !nothing) {
-        Some(ranges) => able.within(&ranges),
-        None => able,
+        Some(ranges) => whole.within(&ranges),
+        None => whole,
     };
     let on_phases = |phases| {
         if known.split { able.fit(phases, policy.phases == PhaseMode::Total) } else { merged(phases) }
@@ -174,7 +177,11 @@ pub fn decide(
         now,
     );
     let given = if known.split { shaped.phases } else { able.spread(share::total(shaped.phases)) };
-    let given = able.feasible(given, !known.split || policy.phases == PhaseMode::Total, range);
+    let as_one = !known.split || policy.phases == PhaseMode::Total;
+    let given = able.feasible(given, as_one, range);
+    // Where the phases' limits cannot all hold inside what is allowed together, that goes before them.
+    let kept = (range.0..=range.1).contains(&share::total(given));
+    let given = if kept { given } else { whole.feasible(given, as_one, range) };
     let inverters = share::over_inverters(given, &wiring.inverters, usable);
 
     // 5. Why.

@@ -98,8 +98,9 @@ fn spread(load: [Watts; 3], setpoint: Watts, controlled: [bool; 3], count: i64) 
     net
 }
 
-/// The same direction per phase, scaled to a new total. Phases without a share take part only when there is
-/// nothing to scale; then the controlled phases share evenly.
+/// The same directions per phase, scaled to a new total. Where phases go in different directions, those against the new
+/// total give way first. Phases without a share take part only when there is nothing to scale; then the controlled phases
+/// share evenly.
 #[must_use]
 pub fn scale(phases: [Watts; 3], to: Watts, controlled: [bool; 3]) -> [Watts; 3] {
     let from = total(phases);
@@ -118,7 +119,24 @@ pub fn scale(phases: [Watts; 3], to: Watts, controlled: [bool; 3]) -> [Watts; 3]
             share
         });
     }
-    // Mixed directions, or nothing to scale: shift every controlled phase by the same amount.
+    // Mixed directions: what works against the new total gives way first, so that no phase is driven against another.
+    let missing = to - from;
+    let against = |part: Watts| part.0 != 0 && (part.0 > 0) != (missing.0 > 0);
+    let sum: Watts = phases.iter().copied().filter(|part| against(*part)).sum();
+    let less = if missing.0 > 0 { missing.min(-sum) } else { missing.max(-sum) };
+    let (mut seen, mut given) = (Watts::ZERO, Watts::ZERO);
+    let phases = phases.map(|part| {
+        if !against(part) {
+            return part;
+        }
+        seen += part;
+        let due = less.scaled(i64::from(seen.0), i64::from(sum.0));
+        let share = due - given;
+        given = due;
+        part + share
+    });
+    // Nothing more to give way: every controlled phase takes the same of the rest.
+    let from = total(phases);
     let count = i64::try_from(controlled.iter().filter(|yes| **yes).count()).unwrap_or(0);
     let missing = to - from;
     let mut seen: i64 = 0;
@@ -159,9 +177,15 @@ pub struct Able {
 }
 
 impl Able {
-    /// Of these inverters; `through` is what passes to the loads on their outputs, beside the battery's power.
+    /// Of these inverters; `through` is what passes to the loads on their outputs, beside the battery's power, and
+    /// `authority` the most that may be ordered.
     #[must_use]
-    pub fn of(inverters: &[InverterWiring], usable: impl Fn(usize) -> bool, through: Watts) -> Self {
+    pub fn of(
+        inverters: &[InverterWiring],
+        usable: impl Fn(usize) -> bool,
+        through: Watts,
+        authority: Watts,
+    ) -> Self {
         let mut able = Self::default();
         for (_, inverter) in inverters.iter().enumerate().filter(|(at, _)| usable(*at)) {
             for (phase, (charge, discharge)) in able.charge.iter_mut().zip(&mut able.discharge).enumerate() {
@@ -174,6 +198,8 @@ impl Able {
         for ((charge, discharge), extra) in able.charge.iter_mut().zip(&mut able.discharge).zip(extra) {
             *charge += extra.max(Watts::ZERO);
             *discharge += (-extra).max(Watts::ZERO);
+            // No phase is driven against another by more than may be ordered at all.
+            (*charge, *discharge) = ((*charge).min(authority), (*discharge).min(authority));
         }
         able
     }
@@ -323,6 +349,13 @@ mod tests {
         check(BalancedExport, [-1000, 400, 300], 0, ALL, [-1000, 400, 300]);
         check(BalancedExport, [-1000, 400, 300], 700, ALL, [-1000, 0, 0]);
         check(BalancedExport, [600, 300, 300], 0, [true, false, false], [1200, 0, 0]);
+    }
+
+    #[test]
+    fn phases_that_go_different_ways_are_not_driven_apart_by_a_narrow_total() {
+        assert_eq!(scale(watts([1, 0, -1_505]), Watts(-2), ALL), watts([1, 0, -3]));
+        assert_eq!(scale(watts([900, -600, 300]), Watts(300), ALL), watts([675, -600, 225]));
+        assert_eq!(scale(watts([900, -600, 0]), Watts(1_500), ALL), watts([1_100, 200, 200]));
     }
 
     #[test]

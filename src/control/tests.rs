@@ -8,6 +8,7 @@ use super::site::{Input, Manual, OperatorOrder, Order, Site, SiteConfig};
 use super::units::{DeciCelsius, MilliVolts, Mono, Soc, Span, WattHours, Watts};
 use super::wiring::{ActuatorKind, ActuatorSpec, InverterWiring, PowerWiring, Wiring};
 
+mod properties;
 mod restart;
 
 const PHASES: [Phase; 3] = [Phase::L1, Phase::L2, Phase::L3];
