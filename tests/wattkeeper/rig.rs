@@ -9,6 +9,7 @@ mod faults;
 mod judge;
 mod off_grid;
 pub mod parts;
+mod policy;
 mod trials;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,11 @@ cases! {
     with_the_lag_declared_half_or_double_the_swing_decays => ess::lag_declared_wrong;
     discharge_stops_at_the_floor_within_one_decision_and_resumes_three_percent_above => ess::floor;
     an_operators_hold_stops_discharge_and_ends_by_itself => ess::hold;
+    a_charge_window_charges_from_the_grid_to_its_target_and_holds => policy::window;
+    with_no_export_allowed_pv_beyond_loads_and_battery_is_curtailed => policy::no_export;
+    below_its_floor_the_battery_gives_what_the_import_limit_needs_and_no_more => policy::shaving;
+    commissioning_proves_the_site_and_finds_its_lag => policy::commissioning;
+    commissioning_refuses_a_site_whose_grid_meter_shows_nothing => policy::commissioning_of_a_dead_meter;
     what_is_read_agrees_with_what_is_true => ess::readings;
     a_measured_day_keeps_the_grid_near_its_setpoint => ess::measured_day;
     observing_writes_nothing_in_a_minute => faults::observing;

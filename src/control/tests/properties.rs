@@ -1,6 +1,10 @@
 //! What holds whatever the policy, whatever is heard, whenever.
 
-#![allow(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm, reason = "numbers and choices of tests")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "numbers and choices of tests"
+)]
 
 use proptest::prelude::*;
 
