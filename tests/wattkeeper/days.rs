@@ -23,6 +23,7 @@ mod floor;
 mod generator;
 mod known;
 mod orders;
+mod people;
 mod run;
 pub mod setup;
 mod shown;

@@ -1,5 +1,7 @@
 //! What goes wrong, drawn from a seed. Each house knows only some of the kinds, so that none hides the others.
 
+use wattkeeper::control::orders::BatteryOrder;
+use wattkeeper::control::policy::Steer;
 use wattkeeper::control::site::{Manual, SiteConfig};
 
 use super::setup::{Dice, Stay};
@@ -153,6 +155,12 @@ pub enum What {
     Manual(Manual, Option<i64>),
     Auto(bool),
     Acknowledge,
+    /// Somebody orders something of the battery.
+    Battery(BatteryOrder),
+    /// And takes it back.
+    Release,
+    /// A program leases the plan for so many seconds.
+    Lease(Steer, i64),
 }
 
 /// One of them, from second to second.

@@ -6,6 +6,8 @@ use wattkeeper::control::site::{Input, Manual, OperatorOrder};
 use wattkeeper::control::units::{Mono, Span, Wall};
 use wattkeeper::control::wiring::{PowerWiring, Wiring};
 
+use super::people::{Leased, Standing};
+
 /// What operators ordered, and that a BMS was there: what no restart may forget.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Told {
@@ -14,6 +16,8 @@ pub struct Told {
     /// Automatic starts as ordered.
     pub auto: Option<bool>,
     pub bms_seen: bool,
+    /// Orders for the battery.
+    pub standing: Standing,
 }
 
 /// The newest word of each signal and of the operator.
@@ -27,6 +31,8 @@ pub struct Known {
     wall: Option<Wall>,
     island: Option<bool>,
     back_since: Option<Mono>,
+    /// Leases of the plan.
+    pub leased: Leased,
 }
 
 impl Known {
@@ -40,6 +46,7 @@ impl Known {
             wall: None,
             island: None,
             back_since: None,
+            leased: Leased::default(),
         }
     }
 
@@ -68,10 +75,9 @@ impl Known {
             }
             Input::Operator(OperatorOrder::GeneratorAuto(auto), _) => self.told.auto = Some(*auto),
             Input::Operator(OperatorOrder::GeneratorAcknowledge, _) => self.acknowledged = true,
-            Input::Operator(OperatorOrder::Battery(_), _)
-            | Input::Lease(_)
-            | Input::Overlay(_)
-            | Input::Commission(_) => {}
+            Input::Operator(OperatorOrder::Battery(order), _) => self.told.standing.ordered(*order, now),
+            Input::Lease(lease) => self.leased.leased(lease, now),
+            Input::Overlay(_) | Input::Commission(_) => {}
             Input::Wall(wall) => self.wall = Some(*wall),
             Input::Due
             | Input::Wrote { .. }

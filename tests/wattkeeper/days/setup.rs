@@ -9,6 +9,7 @@ use wattkeeper::control::units::{DeciCelsius, MilliVolts, Soc, Span, WattHours, 
 use wattkeeper::profile::{self, Checked, DeviceConfig, Overrides};
 
 use super::faults::{Fault, faults, rarities};
+use super::people;
 
 /// How long a house is lived in, in seconds: rounds of faults, each with a quiet end that shows the recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +157,9 @@ impl House {
         // Drawn last, so that what was drawn before stays what it was for its seed.
         let battery = &mut config.policy.battery;
         battery.adaptive_floor = battery.guard == GuardKind::VictronCompatible && dice.percent(60);
+        config.policy.grid.feed_in_dc = dice.percent(15);
+        faults.extend(people::drawn(&mut dice, stay));
+        faults.sort_by_key(|fault| fault.from);
         Self { seed, profile, config, devices, stay, begins, plant, soc_step, faults }
     }
 

@@ -13,6 +13,7 @@ use super::floor::Floor;
 use super::generator::Generator;
 use super::known::{Known, Told};
 use super::orders::Orders;
+use super::people;
 
 /// Rounding of shares, in W.
 const SLACK: i64 = 3;
@@ -144,6 +145,7 @@ impl Watch {
         self.silence(now, decision)?;
         self.export(now, decision)?;
         self.ladder(decision)?;
+        people::check(now, &self.known, decision)?;
         self.floor.check(now, &self.known, decision)?;
         self.generator.check(now, &self.known, &decision.generator)?;
         self.counted.check(now, &self.known, site.ledger(), &decision.generator)?;
@@ -350,7 +352,7 @@ impl Watch {
             let inside = cut.wanted >= last.low && cut.wanted <= last.high;
             let nearest = cut.wanted.max(last.low).min(last.high);
             let by = rungs.iter().any(|rung| rung.tier == cut.by);
-            if inside || cut.got != nearest || cut.by >= cut.tier || !by {
+            if inside || cut.got != nearest || cut.by > cut.tier || !by {
                 return Err(format!("{cut:?} does not follow from {rungs:?}"));
             }
             if binding.tier != cut.by && binding.tier != Tier::Regulator {

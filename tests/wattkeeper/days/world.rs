@@ -6,6 +6,7 @@
 
 use wattkeeper::control::orders::Actor;
 use wattkeeper::control::policy::{Control, Policy, QuietHours};
+use wattkeeper::control::schedule::lease::Lease;
 use wattkeeper::control::signal::{Phase, Quantity, SignalId};
 use wattkeeper::control::site::{Command, Input, OperatorOrder, Order, Outcome};
 use wattkeeper::control::units::{Mono, Soc, Span, Wall, Watts};
@@ -262,6 +263,14 @@ impl World {
             }
             What::Acknowledge => {
                 out.push(Input::Operator(OperatorOrder::GeneratorAcknowledge, Actor::default()))
+            }
+            What::Battery(order) => {
+                out.push(Input::Operator(OperatorOrder::Battery(Some(order)), Actor::default()))
+            }
+            What::Release => out.push(Input::Operator(OperatorOrder::Battery(None), Actor::default())),
+            What::Lease(steer, lasts) => {
+                let lease = Lease { now: Some(steer), lasts: Some(Span::secs(lasts)), ..Lease::default() };
+                out.push(Input::Lease(Box::new(lease)));
             }
             _ => {}
         }
