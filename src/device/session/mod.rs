@@ -78,6 +78,8 @@ pub struct Session {
     /// Walk of each unit with SunSpec points, until its chain is known.
     walkers: Vec<Option<Walker>>,
     chains: Vec<Option<Chain>>,
+    /// A chain that lacks something, walked once.
+    short: Option<(usize, Chain)>,
     /// One for each of the definition's expectations.
     settings: Vec<Setting>,
     polls: Polls,
@@ -102,6 +104,7 @@ impl Session {
         let mut session = Self {
             walkers: vec![None; units.len()],
             chains: vec![None; units.len()],
+            short: None,
             settings: vec![Setting { due: Mono::ZERO, wrong: false, known: false }; definition.expects.len()],
             polls: Polls::new(&definition, fast, options.late),
             writes: Writes::new(&definition, fast, Wear::recall(&options.wear, &definition)),
@@ -348,10 +351,27 @@ impl Session {
                 }
             }
             Walk::Found(chain) => {
+                let spots = Spot::in_chain(&self.definition, unit, &chain);
+                let point_there = |point: &&crate::device::definition::Point| {
+                    point.unit == unit && !matches!(point.place, Place::Fixed(..))
+                };
+                let wanted = self.definition.points.iter().filter(point_there).count();
+                // Nonsense on the line may cut a walk short. What has nothing that is wanted is not the device; what
+                // lacks something counts once a second walk has found the same.
+                if spots.is_empty() {
+                    if let Some(state) = self.units.get_mut(unit) {
+                        state.failed(Failure::NotReady, now);
+                    }
+                    return;
+                }
+                if spots.len() < wanted && self.short.as_ref() != Some(&(unit, chain.clone())) {
+                    self.short = Some((unit, chain));
+                    return;
+                }
+                self.short = None;
                 if let Some(state) = self.units.get_mut(unit) {
                     state.well();
                 }
-                let spots = Spot::in_chain(&self.definition, unit, &chain);
                 self.polls.add(&self.definition, spots);
                 if let (Some(walker), Some(known)) = (self.walkers.get_mut(unit), self.chains.get_mut(unit)) {
                     *walker = None;

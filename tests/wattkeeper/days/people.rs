@@ -92,7 +92,9 @@ pub fn check(now: Mono, known: &Known, decision: &Decision) -> Result<(), String
     let behind = known.load_out(now);
     let order_watts = i64::from(decision.battery_order.0);
     let flow = order_watts + behind;
-    let protects = known.policy.grid.import_limit.is_some() || known.policy.grid.import_limit_phase.is_some();
+    // A limit of the connection is above both, and may ask for more than they allow.
+    let grid = &known.policy.grid;
+    let protects = grid.import_limit.is_some() || grid.export_limit.is_some();
     let holds = matches!(order, Some((BatteryOrder { wish: Wish::Hold, .. }, _)));
     if holds && !protects && behind >= 0 && order_watts > 0 && flow > SLACK {
         return Err(format!("{flow} W of discharge against a hold"));
@@ -106,7 +108,7 @@ pub fn check(now: Mono, known: &Known, decision: &Decision) -> Result<(), String
         if over(caps.max_discharge, flow) && order_watts > 0 && !protects {
             return Err(format!("{flow} W of discharge, the plan allows {:?}", caps.max_discharge));
         }
-        if over(caps.max_charge, -flow) && order_watts < 0 {
+        if over(caps.max_charge, -flow) && order_watts < 0 && !protects {
             return Err(format!("{} W of charge, the plan allows {:?}", -flow, caps.max_charge));
         }
     }

@@ -466,8 +466,9 @@ impl Run {
                 decision.stages
             ));
         }
-        if self.site.actuators().iter().any(|actuator| actuator.given_up()) {
-            return Err("long after the last fault an order is still given up".to_owned());
+        let mut given_up = self.site.actuators().iter().filter(|actuator| actuator.given_up());
+        if let Some(actuator) = given_up.next() {
+            return Err(format!("long after the last fault an order is still given up: {actuator:?}"));
         }
         if !observes {
             self.served()?;

@@ -408,6 +408,27 @@ fn a_chain_that_moved_is_walked_again_before_it_is_believed() {
 }
 
 #[test]
+fn a_chain_that_nonsense_on_the_line_cut_short_is_walked_again_until_it_is_whole() {
+    for models in [&[1][..], &[1, 103]] {
+        let mut bench = Bench::new("pv/sunspec", SessionOptions::default(), pv());
+        let (_, short) = Chain::blank(models);
+        let cut = 40_000 + u16::try_from(short.len()).unwrap() - 2;
+        let whole: Vec<u16> = [cut, cut + 1].map(|at| bench.device.words[&(1, at)]).to_vec();
+        bench.device.set(1, cut, &[0xFFFF, 0]);
+        // One walk, and no more: the line is well again by the next.
+        for _ in 0..models.len() + 2 {
+            let ask = bench.session.next(bench.now).unwrap();
+            let answer = bench.device.answer(&ask.request, bench.now);
+            bench.session.answered(ask.token, answer, bench.now, bench.now, &mut bench.events);
+        }
+        bench.device.set(1, cut, &whole);
+        bench.run(Span::secs(70));
+        assert_eq!(bench.heard("pv.power"), Some(Some(4_210)), "{models:?}");
+        assert_eq!(bench.heard("pv.limit"), Some(Some(6_000)), "{models:?}: the last model counts too");
+    }
+}
+
+#[test]
 fn a_new_limit_is_switched_off_and_on_again_and_a_repeated_one_only_refreshed() {
     let mut bench = Bench::new("pv/sunspec", controlling(3), pv());
     bench.run(Span::secs(1));
