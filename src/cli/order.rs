@@ -303,9 +303,17 @@ fn what(text: &str) -> Result<What, String> {
 
 /// A time in whole seconds.
 fn seconds(text: &str) -> Result<u32, String> {
-    let way_out = || "write a time such as 45s, 30m, 2h or 1h30m".to_owned();
-    let span: jiff::SignedDuration = text.parse().map_err(|_| way_out())?;
-    u32::try_from(span.as_secs()).ok().filter(|seconds| *seconds > 0).ok_or_else(way_out)
+    let way_out = || "write a time such as 45s, 30m, 2h, 1h30m or 7d".to_owned();
+    // Here a day is 24 hours, whatever the clocks do.
+    let (days, rest) = text.split_once('d').unwrap_or(("0", text));
+    let days: i64 = days.parse().map_err(|_| way_out())?;
+    let rest: jiff::SignedDuration = if rest.is_empty() && days > 0 {
+        jiff::SignedDuration::ZERO
+    } else {
+        rest.parse().map_err(|_| way_out())?
+    };
+    let seconds = days.checked_mul(86_400).and_then(|days| days.checked_add(rest.as_secs()));
+    seconds.and_then(|seconds| u32::try_from(seconds).ok()).filter(|seconds| *seconds > 0).ok_or_else(way_out)
 }
 
 #[cfg(test)]
@@ -315,7 +323,8 @@ mod tests {
     #[test]
     fn times_and_setpoints_are_read_as_people_write_them() {
         assert_eq!((seconds("45s"), seconds("2h"), seconds("1h30m")), (Ok(45), Ok(7_200), Ok(5_400)));
-        for text in ["", "2", "-2h", "0s", "soon"] {
+        assert_eq!((seconds("7d"), seconds("1d12h")), (Ok(604_800), Ok(129_600)));
+        for text in ["", "2", "-2h", "0s", "soon", "0d", "-1d", "d", "9999999999999999d"] {
             assert!(seconds(text).is_err(), "{text}");
         }
         assert_eq!(what("setpoint=-500"), Ok(What::Setpoint(-500)));

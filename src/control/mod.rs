@@ -11,6 +11,7 @@
 )]
 
 pub mod actuator;
+pub mod balance;
 pub mod battery;
 pub mod commission;
 pub mod curtail;

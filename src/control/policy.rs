@@ -361,6 +361,8 @@ pub struct TrustPolicy {
     pub pv: Stages,
     /// Generator feedback.
     pub generator: Stages,
+    /// All that feeds the site is measured: a meter that breaks the balance is not believed.
+    pub balance: bool,
 }
 
 impl Default for TrustPolicy {
@@ -379,6 +381,7 @@ impl Default for TrustPolicy {
             bms: stages(5, 10, 30, 3, 0),
             pv: stages(10, 120, 300, 1, 0),
             generator: stages(5, 30, 60, 1, 0),
+            balance: false,
         }
     }
 }

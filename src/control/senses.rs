@@ -4,6 +4,7 @@ use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
+use super::balance::Balance;
 use super::history::Sample;
 use super::image::{Image, Slot};
 use super::policy::{MAX_INVERTERS, Policy};
@@ -74,6 +75,7 @@ pub struct Senses {
     yielded: [bool; MAX_INVERTERS],
     grid: GridSense,
     frozen: Frozen,
+    balance: Balance,
 }
 
 /// A meter that repeats itself to the watt while the inverters move is frozen, whatever its stamps say.
@@ -214,8 +216,11 @@ impl Senses {
         let late = policy.regulator.meter_lag.unwrap_or_default();
         let frozen =
             grid.map_or(Stage::Good, |grid| self.frozen.step(grid, moving, late, trust.meter.safe, now));
-        let implausible = frozen > meter;
-        let meter = meter.max(frozen);
+        // What cannot be true is nobody's to steer by, like silence that has lasted.
+        let unbalanced = policy.trust.balance && self.balance.step(wiring, image, now);
+        let doubt = if unbalanced { frozen.max(Stage::Safe) } else { frozen };
+        let implausible = doubt > meter;
+        let meter = meter.max(doubt);
         let soc_heard = image.soc(wiring.battery.soc).map(|reading| reading.asked_at);
         let soc = self.soc.update(&trust.soc, soc_heard, now);
         let bms = self.bms_stage(policy, wiring, image, now);

@@ -166,6 +166,8 @@ pub static SITE: &[Key<Draft>] = rows! { Draft;
     "policy.trust.generator.samples", SAMPLES, policy.trust.generator.samples, "Generator: fresh samples that make it good again.";
     "policy.trust.generator.over", UP_TO_AN_HOUR, policy.trust.generator.over, "Generator: time those samples must span.";
 
+    "policy.trust.balance", Flag, policy.trust.balance, "Every PV inverter and generator of the site is measured: a grid meter that leaves a consumption below zero, or another one than is measured, is not believed.";
+
     "policy.generator.auto", Flag, generator.policy.auto, "Whether conditions may start the generator by themselves.";
     "policy.generator.start.for", UP_TO_AN_HOUR, generator.start_for, "Start delay of every condition that has none of its own.";
     "policy.generator.stop.for", UP_TO_AN_HOUR, generator.stop_for, "Stop delay of every condition that has none of its own.";
