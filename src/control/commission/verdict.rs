@@ -1,5 +1,7 @@
 //! What the answers to the steps of a trial say.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use arrayvec::ArrayVec;
@@ -11,9 +13,9 @@ use crate::control::wiring::Wiring;
 /// An answer smaller than this, in thousandths of the step, is none.
 const NONE: i32 = 200;
 /// A power that is right lies within these, in thousandths.
-const RIGHT: std::ops::RangeInclusive<i32> = 850..=1_150;
+const RIGHT: RangeInclusive<i32> = 850..=1_150;
 /// What the battery shows of it has losses in it.
-const RIGHT_AT_BATTERY: std::ops::RangeInclusive<i32> = 700..=1_400;
+const RIGHT_AT_BATTERY: RangeInclusive<i32> = 700..=1_400;
 /// A battery's voltage that moves less than this, in mV, says nothing.
 const MOVED: i32 = 20;
 /// A phase that is meant has at least this share of the whole answer, in hundredths.
@@ -243,42 +245,15 @@ pub(super) fn judge(
         if scaled {
             found(Finding::OrderScale(first.saturating_abs()));
         }
-        match inverter {
-            Some(gain) if gain.saturating_abs() < NONE => found(Finding::TelemetrySilent),
-            Some(gain) => {
-                if gain < 0 && !backward {
-                    found(Finding::TelemetryReversed);
-                }
-                if !scaled && !RIGHT.contains(&gain.saturating_abs()) {
-                    found(Finding::TelemetryScale(gain.saturating_abs()));
-                }
-            }
-            None => found(Finding::TelemetrySilent),
+        let mut weigh = |gain: Option<i32>, reading: &Reading| {
+            reading.weigh(gain, backward, scaled).for_each(&mut found);
+        };
+        weigh(inverter, &OF_INVERTER);
+        if metered {
+            weigh(meter, &OF_METER);
         }
-        match meter.filter(|_| metered) {
-            Some(gain) if gain.saturating_abs() < NONE => found(Finding::MeterBlind),
-            Some(gain) => {
-                if gain > 0 && !backward {
-                    found(Finding::MeterReversed);
-                }
-                if !scaled && !RIGHT.contains(&gain.saturating_abs()) {
-                    found(Finding::MeterScale(gain.saturating_abs()));
-                }
-            }
-            None if metered => found(Finding::MeterBlind),
-            None => {}
-        }
-        match battery {
-            Some(gain) if gain.saturating_abs() < NONE => found(Finding::BatteryBlind),
-            Some(gain) => {
-                if gain < 0 && !backward {
-                    found(Finding::BatteryReversed);
-                }
-                if !scaled && !RIGHT_AT_BATTERY.contains(&gain.saturating_abs()) {
-                    found(Finding::BatteryScale(gain.saturating_abs()));
-                }
-            }
-            None => {}
+        if battery.is_some() {
+            weigh(battery, &OF_BATTERY);
         }
         // An inverter on one phase that is told apart there: its whole answer is that phase's.
         if (feeds_several || of(TELEMETRY).is_some())
@@ -307,6 +282,60 @@ pub(super) fn judge(
         lag.map(|lag| lag.max(Span::ZERO))
     });
     shown
+}
+
+/// How one reading answers a step on a healthy site, and what it is found to be where it does not.
+struct Reading {
+    /// It falls where the inverter feeds in, as the meter's import does.
+    falls: bool,
+    right: RangeInclusive<i32>,
+    silent: Finding,
+    reversed: Finding,
+    scale: fn(i32) -> Finding,
+}
+
+const OF_INVERTER: Reading = Reading {
+    falls: false,
+    right: RIGHT,
+    silent: Finding::TelemetrySilent,
+    reversed: Finding::TelemetryReversed,
+    scale: Finding::TelemetryScale,
+};
+
+const OF_METER: Reading = Reading {
+    falls: true,
+    right: RIGHT,
+    silent: Finding::MeterBlind,
+    reversed: Finding::MeterReversed,
+    scale: Finding::MeterScale,
+};
+
+const OF_BATTERY: Reading = Reading {
+    falls: false,
+    right: RIGHT_AT_BATTERY,
+    silent: Finding::BatteryBlind,
+    reversed: Finding::BatteryReversed,
+    scale: Finding::BatteryScale,
+};
+
+impl Reading {
+    /// What is wrong with it; its sign and its size are not its own fault where the order has them wrong.
+    fn weigh(
+        &self,
+        gain: Option<i32>,
+        order_backward: bool,
+        order_scaled: bool,
+    ) -> impl Iterator<Item = Finding> {
+        let answer = gain.filter(|gain| gain.saturating_abs() >= NONE);
+        let silent = answer.is_none().then_some(self.silent);
+        let reversed =
+            answer.filter(|gain| (*gain < 0) != self.falls && !order_backward).map(|_| self.reversed);
+        let scaled = answer
+            .map(i32::saturating_abs)
+            .filter(|size| !order_scaled && !self.right.contains(size))
+            .map(self.scale);
+        [silent, reversed, scaled].into_iter().flatten()
+    }
 }
 
 /// The phase on which most of an answer was seen, when it is not this one.
